@@ -1,0 +1,239 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// DefaultInterval is how often the embedded scraper looks if nothing else is said.
+const DefaultInterval = 250 * time.Millisecond
+
+// Target is a place to scrape: the URL of an exposition, and the labels its series get.
+type Target struct {
+	URL    string
+	Labels map[string]string
+}
+
+// Sample is one value of a collector inside this process.
+type Sample struct {
+	Name    string
+	Labels  map[string]string
+	Value   float64
+	Counter bool // it only rises
+}
+
+// Collector is read on every scrape, as if it were an exposition; it must be safe for concurrent use.
+type Collector struct {
+	Labels  map[string]string
+	Collect func() []Sample
+}
+
+// Scraper fills an embedded storage from targets and collectors, every interval and whenever Flush is called. A target that is slow or silent
+// never holds up another one.
+type Scraper struct {
+	*Embedded
+	client *http.Client
+	feeds  []*feed
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+}
+
+// NewScraper starts scraping at once; Close ends it.
+func NewScraper(interval time.Duration, targets []Target, collectors []Collector) *Scraper {
+	m := newMemory()
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Scraper{Embedded: newEmbedded(m, interval), client: newClient(), stop: stop}
+	for _, t := range targets {
+		s.feeds = append(s.feeds, newFeed(m, t.Labels, func(ctx context.Context) ([]reading, error) { return s.fetch(ctx, t.URL) }))
+	}
+	for _, c := range collectors {
+		s.feeds = append(s.feeds, newFeed(m, c.Labels, func(context.Context) ([]reading, error) { return readCollector(c), nil }))
+	}
+	for _, f := range s.feeds {
+		s.ended.Go(func() { f.run(ctx, interval) })
+	}
+	return s
+}
+
+// Flush scrapes everything now and returns when every feed has answered or failed. The samples' times lie between the call and the return, and they are
+// visible to queries afterwards. A target that fails is no error: its `up` says so.
+func (s *Scraper) Flush(ctx context.Context) error {
+	var flushing sync.WaitGroup
+	for _, f := range s.feeds {
+		flushing.Go(func() { f.scrape(ctx) })
+	}
+	flushing.Wait()
+	return ctx.Err()
+}
+
+// Close ends scraping; what was stored can still be asked for.
+func (s *Scraper) Close() error {
+	s.stop()
+	s.ended.Wait()
+	s.client.CloseIdleConnections()
+	return nil
+}
+
+// Errors answers the last error of each target that could not be scraped the last time, by URL or collector.
+func (s *Scraper) Errors() []error {
+	var all []error
+	for _, f := range s.feeds {
+		f.mu.Lock()
+		if f.err != nil {
+			all = append(all, fmt.Errorf("scrape %s: %w", f.labels["instance"], f.err))
+		}
+		f.mu.Unlock()
+	}
+	return all
+}
+
+// scrapeTimeout bounds one scrape. It is longer than the interval: a service under stress that answers late is late, not absent. Ticks that
+// pass meanwhile are skipped for this feed only.
+const scrapeTimeout = time.Second
+
+// feed is one target or collector on its way into the storage. A scrape holds its lock, so that samples arrive in the order of their times.
+type feed struct {
+	mu      sync.Mutex
+	storage *memory
+	labels  map[string]string
+	read    func(context.Context) ([]reading, error)
+
+	last   int64 // time of the last scrape, Unix milliseconds
+	wasUp  bool
+	series map[*stored]bool // with a value at the last scrape
+	known  map[string]*stored
+	err    error
+}
+
+// reading is one line of an exposition, or of a collector: its full labels as text identify it.
+type reading struct {
+	key     string
+	labels  func() labels.Labels
+	value   float64
+	counter bool
+}
+
+func newFeed(m *memory, l map[string]string, read func(context.Context) ([]reading, error)) *feed {
+	return &feed{storage: m, labels: l, read: read, series: map[*stored]bool{}, known: map[string]*stored{}}
+}
+
+// run scrapes on every tick. A tick that comes while a scrape is under way is skipped.
+func (f *feed) run(ctx context.Context, interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	f.scrape(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f.scrape(ctx)
+		}
+	}
+}
+
+// scrape reads once and stores everything under the time at which it began.
+func (f *feed) scrape(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	f.awaitMillisecond()
+	began := time.Now()
+	t := max(began.UnixMilli(), f.last+1)
+	readCtx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
+	readings, err := f.read(readCtx)
+	if ctx.Err() != nil && err != nil {
+		return // cut short from outside: says nothing about the target
+	}
+	f.err = err
+	f.store(t, readings, err == nil, time.Since(began))
+	f.last, f.wasUp = t, err == nil
+}
+
+// awaitMillisecond waits for the millisecond after the last scrape's if that is now: two samples of a series cannot have one time, and one that was stored under
+// a later time than it was taken would be missing from a query at its own. A clock that was set back further is not waited for.
+func (f *feed) awaitMillisecond() {
+	if now := time.Now(); now.UnixMilli() == f.last {
+		time.Sleep(now.Truncate(time.Millisecond).Add(time.Millisecond).Sub(now))
+	}
+}
+
+func (f *feed) store(t int64, readings []reading, up bool, took time.Duration) {
+	f.storage.mu.Lock()
+	defer f.storage.mu.Unlock()
+	now := make(map[*stored]bool, len(readings))
+	for _, r := range readings {
+		s := f.resolve(r)
+		f.bear(s, r)
+		s.append(t, r.value)
+		now[s] = true
+	}
+	for s := range f.series {
+		if !now[s] {
+			s.append(t, math.Float64frombits(value.StaleNaN))
+		}
+	}
+	f.series = now
+	f.own("up", t, map[bool]float64{true: 1}[up])
+	f.own("scrape_duration_seconds", t, took.Seconds())
+}
+
+func (f *feed) resolve(r reading) *stored {
+	if s, ok := f.known[r.key]; ok {
+		return s
+	}
+	s, _ := f.storage.find(f.with(r.labels()))
+	s.counter = s.counter || r.counter
+	f.known[r.key] = s
+	return s
+}
+
+// bear counts a counter that is born with a value from zero, if the scrape before saw the target without it: its first events would be lost otherwise,
+// and those are the errors that a fault causes.
+func (f *feed) bear(s *stored, r reading) {
+	if s.counter && f.wasUp && len(s.samples) == 0 && r.value != 0 {
+		s.append(f.last, 0)
+	}
+}
+
+// with adds the feed's labels; one that the exposition has too is kept as exported_NAME, as Prometheus does.
+func (f *feed) with(l labels.Labels) labels.Labels {
+	b := labels.NewBuilder(l)
+	for name, v := range f.labels {
+		if had := l.Get(name); had != "" && had != v {
+			b.Set("exported_"+name, had)
+		}
+		b.Set(name, v)
+	}
+	return b.Labels()
+}
+
+func (f *feed) own(name string, t int64, v float64) {
+	s, ok := f.known[name]
+	if !ok {
+		s, _ = f.storage.find(f.with(labels.FromStrings(model.MetricNameLabel, name)))
+		f.known[name] = s
+	}
+	s.append(t, v)
+}
+
+func readCollector(c Collector) []reading {
+	samples := c.Collect()
+	readings := make([]reading, len(samples))
+	for i, s := range samples {
+		l := labels.NewBuilder(labels.FromMap(s.Labels)).Set(model.MetricNameLabel, s.Name).Labels()
+		readings[i] = reading{key: l.String(), labels: func() labels.Labels { return l }, value: s.Value, counter: s.Counter}
+	}
+	return readings
+}

@@ -1,0 +1,210 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// memory keeps the float samples of one experiment in memory: minutes at a few scrapes a second, so nothing is ever dropped. It implements
+// storage.Queryable and is safe for concurrent use.
+type memory struct {
+	mu     sync.RWMutex
+	series map[uint64][]*stored // by hash of labels; equal hashes are told apart by the labels
+}
+
+// stored is one series; samples are only ever appended, in the order of time, so a reader may keep a slice of them.
+type stored struct {
+	labels  labels.Labels
+	counter bool
+	samples []sample
+}
+
+type sample struct {
+	t int64
+	v float64
+}
+
+func newMemory() *memory { return &memory{series: map[uint64][]*stored{}} }
+
+// find answers the series with these labels, made if needed, and whether it was there before. The caller holds mu for writing.
+func (m *memory) find(l labels.Labels) (s *stored, known bool) {
+	hash := l.Hash()
+	for _, s := range m.series[hash] {
+		if labels.Equal(s.labels, l) {
+			return s, true
+		}
+	}
+	s = &stored{labels: l}
+	m.series[hash] = append(m.series[hash], s)
+	return s, false
+}
+
+// append adds a sample; one that is not newer than the last is dropped, as the first of two equal lines in an exposition counts.
+func (s *stored) append(t int64, v float64) {
+	if n := len(s.samples); n > 0 && s.samples[n-1].t >= t {
+		return
+	}
+	s.samples = append(s.samples, sample{t, v})
+}
+
+// Querier implements storage.Queryable.
+func (m *memory) Querier(mint, maxt int64) (storage.Querier, error) {
+	return &querier{memory: m, mint: mint, maxt: maxt}, nil
+}
+
+type querier struct {
+	*memory
+	mint, maxt int64
+}
+
+func (q *querier) Close() error { return nil }
+
+func (q *querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	var found []storage.Series
+	for _, same := range q.series {
+		for _, s := range same {
+			if samples := between(s.samples, q.mint, q.maxt); len(samples) > 0 && matches(s.labels, matchers) {
+				found = append(found, &storage.SeriesEntry{Lset: s.labels, SampleIteratorFn: func(chunkenc.Iterator) chunkenc.Iterator {
+					return storage.NewListSeriesIterator(floats(samples))
+				}})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
+	return &seriesSet{series: found, at: -1}
+}
+
+func matches(l labels.Labels, matchers []*labels.Matcher) bool {
+	for _, m := range matchers {
+		if !m.Matches(l.Get(m.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// between cuts the samples of [from, to] out.
+func between(samples []sample, from, to int64) []sample {
+	byTime := func(s sample, t int64) int {
+		switch {
+		case s.t < t:
+			return -1
+		case s.t > t:
+			return 1
+		}
+		return 0
+	}
+	begin, _ := slices.BinarySearchFunc(samples, from, byTime)
+	end, _ := slices.BinarySearchFunc(samples, to+1, byTime)
+	return samples[begin:end:end]
+}
+
+func (q *querier) LabelValues(_ context.Context, name string, _ *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return q.collect(matchers, func(l labels.Labels, add func(string)) {
+		if v := l.Get(name); v != "" {
+			add(v)
+		}
+	}), nil, nil
+}
+
+func (q *querier) LabelNames(_ context.Context, _ *storage.LabelHints, matchers ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return q.collect(matchers, func(l labels.Labels, add func(string)) {
+		l.Range(func(l labels.Label) { add(l.Name) })
+	}), nil, nil
+}
+
+func (q *querier) collect(matchers []*labels.Matcher, each func(labels.Labels, func(string))) []string {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	var all []string
+	for _, same := range q.series {
+		for _, s := range same {
+			if matches(s.labels, matchers) {
+				each(s.labels, func(v string) { all = append(all, v) })
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+type seriesSet struct {
+	series []storage.Series
+	at     int
+}
+
+func (s *seriesSet) Next() bool                        { s.at++; return s.at < len(s.series) }
+func (s *seriesSet) At() storage.Series                { return s.series[s.at] }
+func (s *seriesSet) Err() error                        { return nil }
+func (s *seriesSet) Warnings() annotations.Annotations { return nil }
+
+// floats shows samples to the library's list iterator; there are no native histograms in here.
+type floats []sample
+
+func (f floats) Len() int                { return len(f) }
+func (f floats) Get(i int) chunks.Sample { return f[i] }
+
+func (s sample) T() int64                      { return s.t }
+func (s sample) ST() int64                     { return 0 }
+func (s sample) F() float64                    { return s.v }
+func (s sample) H() *histogram.Histogram       { return nil }
+func (s sample) FH() *histogram.FloatHistogram { return nil }
+func (s sample) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
+func (s sample) Copy() chunks.Sample           { return s }
+
+// Reset is a counter that fell inside a window: its process restarted, or it is not a counter.
+type Reset struct {
+	Series string
+	T      int64   // of the sample that is lower than the one before, Unix milliseconds
+	From   float64 // value before
+	To     float64
+}
+
+// Resets lists the counter resets with both samples in [from, to] (Unix milliseconds), sorted by time and series.
+func (m *memory) resets(from, to int64) []Reset {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var found []Reset
+	for _, same := range m.series {
+		for _, s := range same {
+			if s.counter {
+				found = append(found, resetsOf(s, from, to)...)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b Reset) int {
+		if a.T != b.T {
+			return int(a.T - b.T)
+		}
+		return slices.Compare([]byte(a.Series), []byte(b.Series))
+	})
+	return found
+}
+
+func resetsOf(s *stored, from, to int64) []Reset {
+	var found []Reset
+	last := math.NaN()
+	for _, p := range between(s.samples, from, to) {
+		if value.IsStaleNaN(p.v) {
+			continue
+		}
+		if p.v < last {
+			found = append(found, Reset{Series: fmt.Sprint(s.labels), T: p.t, From: last, To: p.v})
+		}
+		last = p.v
+	}
+	return found
+}

@@ -1,0 +1,250 @@
+// Package target is what can be hit: an environment of services, the selection of targets in it, and what can be done to them.
+//
+// Adapters (target/process, target/docker, target/kubernetes) import this package and never each other. What an adapter can do
+// beyond Runtime is an optional interface, found by type assertion as in io/fs; Capability names the same things for the plan,
+// which decides offline.
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// ErrGone means that the target, or the environment it lived in, no longer exists, so there is nothing left to undo on it.
+var ErrGone = errors.New("the target no longer exists")
+
+// Ref names one target so that another process can find it again. ID means something to the adapter only.
+type Ref struct {
+	Runtime  string `json:"runtime"`            // "process", "docker", "kubernetes"
+	Service  string `json:"service"`            // name in chaos.yaml
+	Instance string `json:"instance,omitempty"` // "service-a-1"
+	ID       string `json:"id,omitempty"`
+}
+
+// Target is one running instance of a service.
+type Target struct {
+	Ref
+}
+
+// Undo is what must be done to take a change back, as data: it is written to the journal and synced before the change is made,
+// and it must be enough for a fresh process that knows nothing else.
+type Undo struct {
+	ID     string          `json:"id"`     // unique in a journal
+	Kind   string          `json:"kind"`   // a fault's name ("service.pause") or an adapter's own ("process.environment")
+	Target Ref             `json:"target"` // what it acts on
+	Data   json.RawMessage `json:"data,omitempty"`
+	// Manual is the command a person could run if everything else fails, shown by the second ^C and by exit 6.
+	Manual string `json:"manual,omitempty"`
+}
+
+// RecordUndo writes an Undo to the journal and returns when it is on disk. If it fails the change must not be made.
+type RecordUndo func(Undo) error
+
+// Selection is the blast radius of a step, decided by the plan except for the instances, which are only known at run time.
+type Selection struct {
+	Services  []string `json:"services"`            // at least one
+	Instances string   `json:"instances,omitempty"` // "one", "all", "3", "50%"; empty is "all"
+	Seed      uint64   `json:"seed"`                // picks instances; the same seed picks the same
+}
+
+// Runtime is an environment, open and usable. It is safe for concurrent use.
+type Runtime interface {
+	// Name is the adapter: "process".
+	Name() string
+	// Resolve answers the selected instances, sorted by service and instance. Nothing selected is an error.
+	Resolve(context.Context, Selection) ([]Target, error)
+	// Close lets go of connections; it does not stop the environment.
+	Close() error
+}
+
+// Scrape is one place to read metrics from; Labels has at least service and instance.
+type Scrape struct {
+	URL    string            `json:"url"`
+	Labels map[string]string `json:"labels"`
+}
+
+// Environment is a Runtime that this run has started for one experiment and will end.
+type Environment interface {
+	Runtime
+	// Up starts everything and returns when all services are ready. Before anything exists it records one Undo from which a fresh
+	// process can end the whole environment. On an error it has already taken down what it had started.
+	Up(context.Context, RecordUndo) error
+	// Down ends everything and verifies that nothing is left: no process, no port, no directory of its own.
+	Down(context.Context) error
+	// URL is how a caller outside reaches a service: scheme, host and port, no path ("http://127.0.0.1:40123"). Faults on all peers of a service apply to it.
+	URL(service string) (string, error)
+	// Scrapes lists where metrics are read; these connections are never subject to faults.
+	Scrapes() []Scrape
+	// Events delivers what happens to instances until Down; it is closed then. The receiver must keep reading.
+	Events() <-chan Event
+}
+
+// EventType says what happened to an instance.
+type EventType string
+
+// The event types.
+const (
+	Started EventType = "started"
+	Ready   EventType = "ready"
+	Exited  EventType = "exited"  // by itself, by a fault or by the kernel; Detail says which as far as known
+	GaveUp  EventType = "gave-up" // the restart policy will not start it again
+)
+
+// Event is one thing that happened to an instance.
+type Event struct {
+	Time     time.Time `json:"time"`
+	Type     EventType `json:"type"`
+	Service  string    `json:"service"`
+	Instance string    `json:"instance"`
+	PID      int       `json:"pid,omitempty"`
+	ExitCode int       `json:"exit_code"`               // of Exited; 128+n for signal n
+	OOM      bool      `json:"oom,omitempty"`           // killed by the kernel for memory
+	Expected bool      `json:"expected,omitempty"`      // caused by a fault or by Down
+	Detail   string    `json:"detail,omitempty"`        // "killed by signal 9 (fault)"
+	Restarts int       `json:"restarts"`                // how often the restart policy has started it again so far
+	Took     Duration  `json:"took,omitempty,omitzero"` // of Ready: since Started
+}
+
+// Duration is a time.Duration that is a string such as "300ms" in JSON.
+type Duration time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// Status is the state of one instance, read back from the system and not from memory.
+type Status struct {
+	Running   bool      `json:"running"`
+	Paused    bool      `json:"paused"`
+	Ready     bool      `json:"ready"`
+	PID       int       `json:"pid,omitempty"`
+	Restarts  int       `json:"restarts"`
+	OOMKilled bool      `json:"oom_killed"` // at least once since Up
+	ExitCode  int       `json:"exit_code"`  // of the last exit; -1 if it never exited
+	Started   time.Time `json:"started,omitzero"`
+}
+
+// Inspector reads an instance's state.
+type Inspector interface {
+	Inspect(context.Context, Target) (Status, error)
+}
+
+// Killer sends a signal to the instance's main process and, with it, its whole group.
+// Hold keeps the restart policy from starting the instance until Release is called; both are idempotent.
+type Killer interface {
+	Kill(ctx context.Context, t Target, signal string) error // "SIGKILL", "SIGTERM", ...
+	Hold(ctx context.Context, t Target) error
+	Release(ctx context.Context, t Target) error
+}
+
+// Starter stops and starts an instance in an orderly way. Stop is SIGTERM, then SIGKILL after grace; it implies Hold.
+// Start returns when the instance is ready.
+type Starter interface {
+	Stop(ctx context.Context, t Target, grace time.Duration) error
+	Start(ctx context.Context, t Target) error
+}
+
+// Pauser freezes and thaws every process of an instance. Both are idempotent and verified by readback.
+type Pauser interface {
+	Pause(context.Context, Target) error
+	Resume(context.Context, Target) error
+}
+
+// LinkFault is what is done to the bytes or connections of a link, in the field's terms. Zero fields do nothing.
+type LinkFault struct {
+	Latency   Duration `json:"latency,omitempty,omitzero"` // added per direction named by Direction
+	Jitter    Duration `json:"jitter,omitempty,omitzero"`
+	Bandwidth int64    `json:"bandwidth,omitempty"` // bytes per second, each direction
+	Partition bool     `json:"partition,omitempty"` // nothing passes; connections hang
+	Reset     bool     `json:"reset,omitempty"`     // connections are reset, existing and new
+	Direction string   `json:"direction,omitempty"` // "both" (default), "request", "response"
+}
+
+// LinkStats is what a link has carried since Up.
+type LinkStats struct {
+	Connections int64 `json:"connections"`
+	BytesIn     int64 `json:"bytes_in"`  // from the caller
+	BytesOut    int64 `json:"bytes_out"` // to the caller
+}
+
+// Link is a connection path from one service (or "outside", the traffic and the probes) to a service.
+type Link struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Linker puts faults on links, also on connections that already exist.
+type Linker interface {
+	// Links answers the links that a selection covers: from the services to the peer; with to empty, all links from and to them.
+	Links(services []string, to string) ([]Link, error)
+	// Impair puts a fault on a link under a name; the same name again replaces it. Restore removes it and verifies that it is gone; it is idempotent.
+	Impair(ctx context.Context, l Link, name string, f LinkFault) error
+	Restore(ctx context.Context, l Link, name string) error
+	// Impaired reads back which names are on a link.
+	Impaired(l Link) ([]string, error)
+	Stats(l Link) (LinkStats, error)
+	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path.
+	// A timeout or a refused connection is returned as an error together with the time it took.
+	RoundTrip(ctx context.Context, l Link) (time.Duration, error)
+	// Dial opens a TCP connection to the link's near end, as its caller would.
+	Address(l Link) (string, error)
+}
+
+// Helper is an injector near the target (see package agent). Closing its stdin makes it revert and exit; it dies with the runner in any case.
+type Helper interface {
+	// Call sends one command and waits for its answer.
+	Call(ctx context.Context, command string) (json.RawMessage, error)
+	// PID is the helper's process on this machine, 0 if it is not on this machine.
+	PID() int
+	// Close ends the helper: it reverts, exits, and is waited for.
+	Close(ctx context.Context) error
+}
+
+// Hoster runs a helper where its load is charged to the target: in its cgroup where one can be had, else beside it (Placement says which).
+type Hoster interface {
+	Host(ctx context.Context, t Target, job string, config any) (Helper, error)
+	Placement(t Target) Placement
+	// Usage reads how much CPU time and memory the place has used: the target's cgroup, or the target's processes and helpers together.
+	Usage(ctx context.Context, t Target) (Usage, error)
+}
+
+// Placement says where a helper's load is charged.
+type Placement struct {
+	Cgroup      bool   `json:"cgroup"`
+	Where       string `json:"where"`        // "the service's own cgroup", "beside the service: no cgroup can be made here (permission denied)"
+	MemoryLimit int64  `json:"memory_limit"` // bytes; 0 is none
+}
+
+// Usage is a reading of a target's resources.
+type Usage struct {
+	CPU    Duration `json:"cpu"`    // total CPU time so far
+	Memory int64    `json:"memory"` // bytes resident now
+}
+
+// Databaser finds the database files of an instance.
+type Databaser interface {
+	// Database answers the path of a SQLite file of the target by its name in chaos.yaml; an empty name means the only one.
+	Database(t Target, name string) (string, error)
+}
+
+// Capability names an optional interface for the plan.
+type Capability string
+
+// The capabilities.
+const (
+	CanKill     Capability = "kill"
+	CanStart    Capability = "stop and start"
+	CanPause    Capability = "pause"
+	CanImpair   Capability = "impair links"
+	CanHost     Capability = "load a target"
+	CanDatabase Capability = "reach a database file"
+	CanInspect  Capability = "inspect"
+)
