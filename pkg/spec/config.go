@@ -1,0 +1,81 @@
+package spec
+
+// Config is chaos.yaml: what the names in experiments mean.
+type Config struct {
+	Doc *Document `yaml:"-" json:"-"`
+
+	APIVersion   string              `yaml:"apiVersion"`
+	Environments OrderedEnvironments `yaml:"environments"` // the first is the default
+	Policy       Policy              `yaml:"policy"`
+}
+
+// OrderedEnvironments keeps the order of the file.
+type OrderedEnvironments struct {
+	Names  []string
+	ByName map[string]Environment
+}
+
+// Environment is one place to run experiments.
+type Environment struct {
+	Target     string             `yaml:"target"` // process, docker, kubernetes
+	Services   map[string]Service `yaml:"services"`
+	Compose    string             `yaml:"compose"`
+	Namespace  string             `yaml:"namespace"`
+	Prometheus Prometheus         `yaml:"prometheus"` // a string (embedded, or a URL) or a mapping
+	Thresholds map[string]string  `yaml:"thresholds"`
+	// Weakened variants take resilience away on purpose: name -> service -> variables. `--weakened NAME` must close the gate.
+	Weakened map[string]map[string]map[string]string `yaml:"weakened"`
+}
+
+// Service is one service on local processes. In Command and Env these are replaced: ${port.NAME}, ${data} (its own folder, made anew
+// for each experiment), ${link.SERVICE} (host:port of the link to that service), ${binary} (what Build built).
+type Service struct {
+	Build     string            `yaml:"build"`   // a Go package of the project; built once per run
+	Command   []string          `yaml:"command"` // default [${binary}]
+	Ports     map[string]string `yaml:"ports"`   // name -> usual port; the runner chooses free ones. The port named http is what traffic reaches.
+	Env       map[string]string `yaml:"env"`
+	Links     []string          `yaml:"links"` // services it calls
+	Ready     Readiness         `yaml:"ready"`
+	Metrics   string            `yaml:"metrics"` // path on the http port; empty is none
+	Restart   Restart           `yaml:"restart"`
+	Databases map[string]string `yaml:"databases"` // name -> path
+	Memory    string            `yaml:"memory"`    // limit, where a cgroup can be had
+	Stop      string            `yaml:"stop"`      // grace of an orderly stop, default 5s
+}
+
+// Readiness is when a service counts as ready.
+type Readiness struct {
+	HTTP   string `yaml:"http"`   // a path that answers 2xx on the http port; empty: the port accepts connections
+	Within string `yaml:"within"` // default 15s
+}
+
+// Restart is what happens when a service exits by itself.
+type Restart struct {
+	Policy  string `yaml:"policy"`  // never (default), on-failure, always
+	Backoff string `yaml:"backoff"` // before the first restart, doubled each time up to 16 times it; default 100ms
+	Times   string `yaml:"times"`   // gives up after so many within a run; default 10
+}
+
+// Prometheus says where metrics come from.
+type Prometheus struct {
+	URL      string `yaml:"url"`      // "embedded" or http(s)://...
+	Interval string `yaml:"interval"` // scrape interval; default 250ms embedded, 15s for a server
+	Timeout  string `yaml:"timeout"`  // of one query, default 10s
+	// Names of environment variables that hold the secrets; never the secrets themselves.
+	BearerTokenEnv string `yaml:"bearerTokenEnv"`
+	UsernameEnv    string `yaml:"usernameEnv"`
+	PasswordEnv    string `yaml:"passwordEnv"`
+	CAFile         string `yaml:"caFile"`
+	CertFile       string `yaml:"certFile"`
+	KeyFile        string `yaml:"keyFile"`
+	ServerName     string `yaml:"serverName"`
+}
+
+// Policy is what a pull request may ask for. Without it every fault the target supports is allowed, and exec is not.
+type Policy struct {
+	Faults   []string `yaml:"faults"` // patterns: network.*
+	Services struct {
+		Deny []string `yaml:"deny"`
+	} `yaml:"services"`
+	Exec bool `yaml:"exec"`
+}

@@ -1,0 +1,106 @@
+package spec
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"chaosgate/pkg/dag"
+	"chaosgate/pkg/diag"
+)
+
+// graph checks what the steps say of each other.
+func (c *checker) graph() {
+	var names, faults []string
+	for i := range c.e.Steps {
+		names = append(names, c.e.Steps[i].ID)
+		if c.e.Steps[i].Fault != "" {
+			faults = append(faults, c.e.Steps[i].ID)
+		}
+	}
+	known := map[string]bool{}
+	for _, n := range names {
+		known[n] = true
+	}
+	sound := true
+	for i := range c.e.Steps {
+		s, pointer := &c.e.Steps[i], "/steps/"+strconv.Itoa(i)
+		for k, need := range s.Needs {
+			if !known[need] {
+				sound = false
+				c.value(pointer+"/needs/"+strconv.Itoa(k), "unknown-id", diag.DidYouMean(need, names), "there is no step %q", need)
+			}
+		}
+		sound = c.during(pointer, s, known, faults) && sound
+	}
+	if sound {
+		c.cycles()
+	}
+}
+
+func (c *checker) during(pointer string, s *Step, known map[string]bool, faults []string) bool {
+	at := pointer + "/during"
+	f := c.faults[s.During]
+	switch {
+	case s.During == "":
+		return true
+	case !known[s.During]:
+		c.value(at, "unknown-id", diag.DidYouMean(s.During, faults), "there is no step %q", s.During)
+		return false
+	case f == nil:
+		c.value(at, "during", "use needs", "%q is not a fault, so it has no active phase to be during", s.During)
+	case f.Duration == "":
+		c.value(at, "during", "give "+s.During+" a duration, or use needs", "%q has no duration, so it has no active phase to be during", s.During)
+	}
+	return true
+}
+
+// cycles looks for steps that wait for each other. A fault ends after what is during it, so that is an edge too: what is during a fault cannot need it.
+func (c *checker) cycles() {
+	place := map[string]string{}
+	var nodes []dag.Node
+	begins := func(id string) string { return id + "\x00" }
+	inside := map[string][]string{}
+	for i := range c.e.Steps {
+		s := &c.e.Steps[i]
+		if _, double := place[s.ID]; double {
+			return // reported already
+		}
+		place[s.ID] = "/steps/" + strconv.Itoa(i)
+		if s.During != "" {
+			inside[s.During] = append(inside[s.During], s.ID)
+		}
+	}
+	for i := range c.e.Steps {
+		s := &c.e.Steps[i]
+		needs := append([]string(nil), s.Needs...)
+		if s.During != "" && c.faults[s.During] != nil {
+			needs = append(needs, begins(s.During))
+		}
+		if s.Fault == "" {
+			nodes = append(nodes, dag.Node{ID: s.ID, Needs: needs})
+			continue
+		}
+		nodes = append(nodes, dag.Node{ID: begins(s.ID), Needs: needs}, dag.Node{ID: s.ID, Needs: append(inside[s.ID], begins(s.ID))})
+	}
+	var cycle *dag.CycleError
+	if _, err := dag.New(nodes); errors.As(err, &cycle) {
+		path := compact(cycle.Path)
+		c.key(place[path[0]], "cycle", "", "these steps wait for each other: %s", strings.Join(path, " -> "))
+	}
+}
+
+// compact puts the two nodes of a fault back together.
+func compact(path []string) []string {
+	var short []string
+	for _, id := range path {
+		id = strings.TrimSuffix(id, "\x00")
+		if len(short) == 0 || short[len(short)-1] != id {
+			short = append(short, id)
+		}
+	}
+	if len(short) == 1 || short[0] != short[len(short)-1] {
+		short = append(short, short[0])
+	}
+	return short
+}

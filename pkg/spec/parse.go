@@ -1,0 +1,191 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"chaosgate/pkg/diag"
+)
+
+// The limits of a file. A person reads it in a review.
+const (
+	maxFile  = 1 << 20
+	maxDepth = 100
+)
+
+// newDocument reads the text of a file into nodes. Nothing that could surprise a reviewer gets through: no second document, no doubled keys, no anchors.
+func newDocument(file string, text []byte) (*Document, diag.List) {
+	d := &Document{File: file}
+	problems := diag.List{}
+	add := func(rule, format string, args ...any) {
+		problems = append(problems, diag.Problem{Span: diag.Span{Pos: diag.Pos{File: file, Line: 1, Col: 1}, Len: 1}, Severity: diag.Error, Rule: rule, Message: fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case len(text) > maxFile:
+		add("file-size", "the file has %d bytes, at most %d are read", len(text), maxFile)
+		return d, problems
+	case !utf8.Valid(text):
+		add("encoding", "the file is not UTF-8 text")
+		return d, problems
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	d.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
+	if deepest := flowDepth(d.Text); deepest > maxDepth {
+		add("nesting", "brackets are nested %d deep, at most %d are read", deepest, maxDepth)
+		return d, problems
+	}
+	root, err := readYAML(d.Text)
+	if err != nil {
+		return d, append(problems, d.syntax(err))
+	}
+	if root == nil {
+		add("empty", "the file is empty")
+		return d, problems
+	}
+	d.root = root
+	problems = append(problems, d.checkNodes()...)
+	return d, problems
+}
+
+// flowDepth is how deep brackets and list dashes are nested at most; it counts those in quotes as well, which come in pairs.
+func flowDepth(text string) int {
+	deepest, depth, dashes := 0, 0, 0
+	for _, r := range text {
+		switch r {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(0, depth-1)
+		case '-', '?':
+			dashes++
+		case '\n':
+			dashes = 0
+		case ' ':
+		default:
+			dashes = -1 << 20 // only dashes at the beginning of a line nest
+		}
+		deepest = max(deepest, depth, dashes)
+	}
+	return deepest
+}
+
+var errDocuments = errors.New("the file holds several YAML documents, expected one")
+
+// readYAML answers the root value, nil for an empty file. The library's panics are errors.
+func readYAML(text string) (root *yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: %v", r)
+		}
+	}()
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	var first, second yaml.Node
+	switch err := decoder.Decode(&first); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := decoder.Decode(&second); err == nil {
+		return nil, errDocuments
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	root = first.Content[0]
+	if root.Tag == "!!null" {
+		return nil, nil
+	}
+	return root, nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n\s*)?line (\d+): `)
+
+// syntax turns an error of the YAML library into a problem; it knows the line only.
+func (d *Document) syntax(err error) diag.Problem {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		message = strings.TrimPrefix(err.Error(), m[0])
+	}
+	text := d.Line(line)
+	col := len(text) - len(strings.TrimLeft(text, " \t")) + 1
+	p := diag.Problem{Span: diag.Span{Pos: diag.Pos{File: d.File, Line: line, Col: col}, Len: max(1, utf8.RuneCountInString(strings.TrimSpace(text)))}, Severity: diag.Error, Rule: "yaml", Message: "not YAML: " + message}
+	switch {
+	case errors.Is(err, errDocuments):
+		p.Rule, p.Message, p.Hint = "documents", errDocuments.Error(), "one file is one experiment: split it"
+	case strings.Contains(text, "\t"):
+		p.Hint = "YAML is indented with spaces, and this line has a tab"
+	}
+	return p
+}
+
+// checkNodes walks everything that was read. The depth is bounded by the walk itself.
+func (d *Document) checkNodes() diag.List {
+	c := nodeCheck{d: d}
+	c.visit(d.root, "", 0)
+	return c.problems
+}
+
+type nodeCheck struct {
+	d        *Document
+	problems diag.List
+	tooDeep  bool
+}
+
+func (c *nodeCheck) add(n *yaml.Node, rule, hint, format string, args ...any) {
+	c.problems = append(c.problems, diag.Problem{Span: c.d.span(n), Severity: diag.Error, Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *nodeCheck) visit(n *yaml.Node, pointer string, depth int) {
+	switch {
+	case depth > maxDepth:
+		if !c.tooDeep {
+			c.add(n, "nesting", "", "values are nested more than %d deep", maxDepth)
+		}
+		c.tooDeep = true
+		return
+	case n.Kind == yaml.AliasNode:
+		c.add(n, "anchor", "write the value out", "aliases are not supported: they hide from a reviewer what is approved")
+		return
+	case n.Anchor != "":
+		c.add(n, "anchor", "remove it", "anchors are not supported: they hide from a reviewer what is approved")
+	case n.Style&yaml.TaggedStyle != 0:
+		c.add(n, "tag", "remove it", "the tag %s is not supported", n.Tag)
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		c.keys(n, depth)
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			c.visit(item, pointer+"/"+strconv.Itoa(i), depth+1)
+		}
+	}
+}
+
+func (c *nodeCheck) keys(n *yaml.Node, depth int) {
+	seen := make(map[string]*yaml.Node, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch first := seen[key.Value]; {
+		case key.Tag == "!!merge":
+			c.add(key, "anchor", "write the keys out", "merging with << is not supported: it hides from a reviewer what is approved")
+			continue
+		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
+			c.add(key, "key", "", "a key must be text")
+		case first != nil:
+			c.add(key, "duplicate-key", "", "%q is here twice; the first is on line %d", key.Value, first.Line)
+		default:
+			seen[key.Value] = key
+		}
+		c.visit(value, "", depth+1)
+	}
+}

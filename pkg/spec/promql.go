@@ -1,0 +1,58 @@
+package spec
+
+import (
+	"errors"
+	"strings"
+
+	"chaosgate/pkg/metrics"
+)
+
+// placeholder is a duration as long as the variable it stands for, so that positions in an expression stay right: "$window" has seven letters,
+// "$interval" nine.
+func placeholder(query string) string {
+	return strings.NewReplacer(metrics.WindowVariable, "000005s", metrics.IntervalVariable, "00000005s").Replace(query)
+}
+
+func (c *checker) promql(pointer string, p *Promql) {
+	if _, n := c.e.Doc.find(pointer); n != nil && c.e.Doc.Has(pointer+"/query") {
+		if p.NoData == "zero" && p.Presence == "" {
+			c.key(pointer+"/noData", "looking", "add presence: with a selector that always has data", "noData: zero would take a typo for zero")
+		}
+		if p.Presence != "" {
+			c.selector(pointer+"/presence", p.Presence)
+		}
+		pointer += "/query"
+	}
+	if matrixUse.MatchString(p.Query) {
+		return // checked when it is expanded
+	}
+	c.expression(pointer, p.Query, func() error { _, err := metrics.Parse(placeholder(p.Query)); return err })
+}
+
+// expression reports a PromQL error at its place inside the scalar.
+func (c *checker) expression(pointer, text string, parse func() error) {
+	err := parse()
+	if err == nil {
+		return
+	}
+	span := c.e.Doc.Value(pointer)
+	var where *metrics.ParseError
+	if errors.As(err, &where) {
+		span = c.e.Doc.Inside(pointer, where.Start, where.End-where.Start)
+	}
+	c.at(span, "promql", hintFor(text), "not PromQL: %v", err)
+}
+
+func hintFor(text string) string {
+	if strings.Contains(text, "${") {
+		return "only $window and $interval are filled in"
+	}
+	return ""
+}
+
+func (c *checker) selector(pointer, text string) {
+	if matrixUse.MatchString(text) {
+		return
+	}
+	c.expression(pointer, text, func() error { return metrics.PlainSelector(text) })
+}

@@ -1,0 +1,43 @@
+package spec
+
+// Rule is a kind of problem. Its id stands in brackets behind each message.
+type Rule struct{ ID, Doc string }
+
+// Rules lists what Load checks, for the documentation.
+func Rules() []Rule {
+	return []Rule{
+		{"read", "The file must be there and readable."},
+		{"file-size", "A file has at most 1 MiB: people review it."},
+		{"encoding", "A file is UTF-8 text."},
+		{"yaml", "A file is well-formed YAML."},
+		{"documents", "One file is one experiment."},
+		{"empty", "A file is not empty."},
+		{"nesting", "Values are nested at most 100 deep."},
+		{"key", "Keys are text."},
+		{"duplicate-key", "A key stands once in its mapping."},
+		{"anchor", "No anchors, aliases and merges: what is approved stands where it is used."},
+		{"tag", "No YAML tags."},
+		{"unknown-key", "Every key means something."},
+		{"missing-key", "What is needed is there."},
+		{"type", "A value has the type that its key asks for."},
+		{"value", "A value is one of those that its key takes."},
+		{"empty-value", "A list or mapping that decides something is not empty."},
+		{"quantity", "A quantity has its unit and is more than nothing where it has to be."},
+		{"duplicate-name", "Names of experiments are unique in a run."},
+		{"duplicate-id", "Ids are unique in a file."},
+		{"unknown-id", "A step that is named exists."},
+		{"unknown-threshold", "A $name is one of the thresholds."},
+		{"unknown-service", "A service that is named in chaos.yaml exists there."},
+		{"unused", "A threshold or matrix value that nothing uses is probably a typo elsewhere."},
+		{"step-kind", "A step is exactly one thing."},
+		{"misplaced-key", "A key goes with the kind of its step."},
+		{"during", "Only a fault with a duration has a phase that something can be during."},
+		{"cycle", "Steps do not wait for each other."},
+		{"looking", "When a probe looks is said completely and without contradiction."},
+		{"baseline", "A change is compared with a baseline, and a baseline serves a change."},
+		{"promql", "PromQL parses."},
+		{"regexp", "A regular expression compiles."},
+		{"matrix", "A matrix makes at most 50 experiments, of values that exist."},
+		{"no-fault", "An experiment without a fault shows nothing."},
+	}
+}
