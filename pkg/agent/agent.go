@@ -1,0 +1,199 @@
+// Package agent is the helper near a target that loads or locks it: one job in a process of its own, told what to do over its standard input.
+//
+// A conversation is lines of JSON. The first names the job and its configuration; then come the commands inject, status and revert, each answered before
+// the next is read. All three are idempotent. The end of standard input is the lease's end: whatever the job did is reverted and Serve returns. So a runner
+// that dies takes its faults with it, and nothing has to be told about that.
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"chaosgate/pkg/diag"
+)
+
+// maxLine bounds one line of the conversation.
+const maxLine = 1 << 20
+
+// lockTimeout bounds how long a lock is waited for that others hold.
+const lockTimeout = 10 * time.Second
+
+// revertTimeout bounds the revert at the end of the conversation, which nobody waits for any more.
+const revertTimeout = 5 * time.Second
+
+// The commands.
+const (
+	Inject = "inject"
+	Status = "status"
+	Revert = "revert"
+)
+
+// request is one line to the helper: the first has Job, the others Command.
+type request struct {
+	ID      int             `json:"id"`
+	Job     string          `json:"job,omitempty"`
+	Config  json.RawMessage `json:"config,omitempty"`
+	Command string          `json:"command,omitempty"`
+}
+
+// answer is one line from the helper: either OK or Error is set.
+type answer struct {
+	ID    int             `json:"id"`
+	OK    bool            `json:"ok,omitempty"`
+	Error string          `json:"error,omitempty"`
+	Data  json.RawMessage `json:"data,omitempty"`
+}
+
+// job is what a helper does. Its methods are called by one goroutine, each any number of times and in any order; what they answer is sent as JSON.
+type job interface {
+	// inject returns when the change is made; after an error nothing is.
+	inject(context.Context) (any, error)
+	// status reads back what the change does now.
+	status(context.Context) (any, error)
+	// revert returns when the change is gone.
+	revert(context.Context) error
+}
+
+// jobs is all there are: a new one is a file and a row.
+var jobs = map[string]func(json.RawMessage) (job, error){
+	CPUJob:        newCPU,
+	MemoryJob:     newMemory,
+	SQLiteLockJob: newSQLiteLock,
+}
+
+// Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends. It returns nil if the
+// conversation ended in an orderly way and nothing is left of the fault.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines := make(chan []byte)
+	broken := make(chan error, 1)
+	go func() {
+		defer close(lines)
+		defer cancel() // a command at work must not outlive the lease
+		broken <- readLines(ctx, in, lines)
+	}()
+	s := &server{out: json.NewEncoder(out)}
+	err := s.converse(ctx, lines)
+	if err == nil {
+		select {
+		case err = <-broken:
+		default: // ctx ended first: in may never end
+		}
+	}
+	return errors.Join(err, s.end(ctx))
+}
+
+func readLines(ctx context.Context, in io.Reader, lines chan<- []byte) error {
+	scan := bufio.NewScanner(in)
+	scan.Buffer(make([]byte, 0, 4096), maxLine)
+	for scan.Scan() {
+		select {
+		case lines <- slices.Clone(scan.Bytes()):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	if err := scan.Err(); err != nil {
+		return fmt.Errorf("read a command: %w", err)
+	}
+	return nil
+}
+
+// server is one conversation; job is nil until the first line has named it.
+type server struct {
+	out *json.Encoder
+	job job
+}
+
+func (s *server) converse(ctx context.Context, lines <-chan []byte) error {
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				return nil
+			}
+			if err := s.out.Encode(s.answer(ctx, line)); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("answer: %w", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *server) answer(ctx context.Context, line []byte) answer {
+	var r request
+	if err := json.Unmarshal(line, &r); err != nil {
+		return answer{Error: fmt.Sprintf("the line is not a command: %v", err)}
+	}
+	data, err := s.do(ctx, r)
+	if err != nil {
+		return answer{ID: r.ID, Error: err.Error()}
+	}
+	text, err := json.Marshal(data)
+	if err != nil {
+		return answer{ID: r.ID, Error: err.Error()}
+	}
+	return answer{ID: r.ID, OK: true, Data: text}
+}
+
+func (s *server) do(ctx context.Context, r request) (any, error) {
+	if s.job == nil {
+		return nil, s.arm(r)
+	}
+	switch r.Command {
+	case Inject:
+		return s.job.inject(ctx)
+	case Status:
+		return s.job.status(ctx)
+	case Revert:
+		return nil, s.job.revert(ctx)
+	}
+	return nil, fmt.Errorf("there is no command %q; there are %s, %s and %s", r.Command, Inject, Status, Revert)
+}
+
+func (s *server) arm(r request) error {
+	make, ok := jobs[r.Job]
+	if !ok {
+		names := slices.Sorted(maps.Keys(jobs))
+		return fmt.Errorf("there is no job %q; there are %s%s", r.Job, strings.Join(names, ", "), diag.DidYouMean(r.Job, names))
+	}
+	j, err := make(r.Config)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", r.Job, err)
+	}
+	s.job = j
+	return nil
+}
+
+// end reverts in its own time: ctx has ended by now.
+func (s *server) end(ctx context.Context) error {
+	if s.job == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revertTimeout)
+	defer cancel()
+	if err := s.job.revert(ctx); err != nil {
+		return fmt.Errorf("revert at the end: %w", err)
+	}
+	return nil
+}
+
+// decode reads a configuration strictly: a key that is not known would be a load that nobody asked for.
+func decode(config json.RawMessage, into any) error {
+	d := json.NewDecoder(strings.NewReader(string(config)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("its configuration cannot be read: %w", err)
+	}
+	return nil
+}

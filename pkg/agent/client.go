@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// ErrEnded means that the helper has ended, so it does nothing to its target any more: by itself, killed, or by the kernel for memory.
+var ErrEnded = errors.New("the helper has ended")
+
+// Client is the runner's side of a conversation. It is safe for concurrent use; calls wait for each other.
+type Client struct {
+	stdin   io.WriteCloser
+	answers chan answer   // closed when the helper has closed its output
+	ended   chan struct{} // closed then too
+	readErr error         // why, valid after ended
+
+	turn chan struct{} // one call at a time; a channel, so that waiting ends with ctx
+	next int
+	shut sync.Once
+}
+
+// NewClient speaks with a helper over its standard input and output. It reads stdout to its end; closing that is the caller's.
+func NewClient(stdin io.WriteCloser, stdout io.Reader) *Client {
+	c := &Client{stdin: stdin, answers: make(chan answer, 1), ended: make(chan struct{}), turn: make(chan struct{}, 1)}
+	go c.read(stdout)
+	return c
+}
+
+func (c *Client) read(stdout io.Reader) {
+	defer close(c.ended)
+	scan := bufio.NewScanner(stdout)
+	scan.Buffer(make([]byte, 0, 4096), maxLine)
+	for scan.Scan() {
+		var a answer
+		if err := json.Unmarshal(scan.Bytes(), &a); err != nil {
+			a = answer{ID: -1, Error: fmt.Sprintf("the helper answered %.80q, which is no answer: %v", scan.Text(), err)}
+		}
+		c.deliver(a)
+	}
+	c.readErr = scan.Err()
+}
+
+// deliver keeps only the newest answer: one that nobody took belongs to a call that gave up.
+func (c *Client) deliver(a answer) {
+	for {
+		select {
+		case c.answers <- a:
+			return
+		default:
+		}
+		select {
+		case <-c.answers:
+		default:
+		}
+	}
+}
+
+// Arm names the job and its configuration. It must be the first call; nothing is done to the target yet.
+func (c *Client) Arm(ctx context.Context, job string, config any) error {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("configure %s: %w", job, err)
+	}
+	_, err = c.exchange(ctx, request{Job: job, Config: text})
+	return err
+}
+
+// Call sends a command (Inject, Status or Revert) and answers what the job says about it. ErrEnded if the helper is gone.
+func (c *Client) Call(ctx context.Context, command string) (json.RawMessage, error) {
+	data, err := c.exchange(ctx, request{Command: command})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", command, err)
+	}
+	return data, nil
+}
+
+func (c *Client) exchange(ctx context.Context, r request) (json.RawMessage, error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	c.next++
+	r.ID = c.next
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.stdin.Write(append(text, '\n')); err != nil {
+		return nil, errors.Join(ErrEnded, err)
+	}
+	return c.await(ctx, r.ID)
+}
+
+// await waits for the answer to one request and drops the late answers to earlier ones.
+func (c *Client) await(ctx context.Context, id int) (json.RawMessage, error) {
+	for {
+		select {
+		case a := <-c.answers:
+			if a.ID == id || a.ID <= 0 {
+				return a.result()
+			}
+		case <-c.ended:
+			select {
+			case a := <-c.answers:
+				if a.ID == id {
+					return a.result()
+				}
+			default:
+			}
+			return nil, errors.Join(ErrEnded, c.readErr)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (a answer) result() (json.RawMessage, error) {
+	switch {
+	case a.Error != "":
+		return nil, errors.New(a.Error)
+	case !a.OK:
+		return nil, errors.New("the helper's answer says neither ok nor what went wrong")
+	}
+	return a.Data, nil
+}
+
+// Close ends the lease and waits until the helper has closed its output, which it does when it has reverted and exits. It is idempotent.
+func (c *Client) Close(ctx context.Context) error {
+	c.shut.Do(func() { _ = c.stdin.Close() }) // it fails only if it is closed
+	select {
+	case <-c.ended:
+		return c.readErr
+	case <-ctx.Done():
+		return fmt.Errorf("the helper did not end when it was told to: %w", context.Cause(ctx))
+	}
+}

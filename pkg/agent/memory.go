@@ -1,0 +1,191 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MemoryJob takes memory.
+const MemoryJob = "memory"
+
+// fillTurn is how much is filled between two looks at the lease, and how often a slow fill goes on.
+const (
+	fillTurn  = 16 << 20
+	fillEvery = 10 * time.Millisecond
+)
+
+// The victims: whom the kernel is to kill when memory runs out.
+const (
+	VictimService  = "service"
+	VictimStressor = "stressor"
+)
+
+// MemoryConfig says how much.
+type MemoryConfig struct {
+	Size   int64  `json:"size"`             // bytes, resident
+	Rate   int64  `json:"rate,omitempty"`   // bytes per second; 0 is at once
+	Victim string `json:"victim,omitempty"` // empty leaves the choice to the kernel
+	// Limit is that of the cgroup in which this process is, in bytes; 0 is none. Without one memory runs out for the whole machine, and then nobody but this process
+	// may be killed, whatever Victim says.
+	Limit int64 `json:"limit,omitempty"`
+}
+
+// MemoryStatus is what status and inject answer.
+type MemoryStatus struct {
+	RSS    int64 `json:"rss"`    // bytes resident in this process
+	Filled int64 `json:"filled"` // bytes of the size that were written to so far
+	// OOMScoreAdj is read back: -1000 (never killed) to 1000 (killed first). A stressor that may not protect itself has another than it wanted.
+	OOMScoreAdj int `json:"oom_score_adj"`
+}
+
+type memory struct {
+	config MemoryConfig
+
+	block  []byte // nil while nothing is injected
+	filled atomic.Int64
+	stop   context.CancelFunc
+	done   chan struct{} // closed when the fill has ended
+}
+
+func newMemory(config json.RawMessage) (job, error) {
+	m := &memory{}
+	if err := decode(config, &m.config); err != nil {
+		return nil, err
+	}
+	switch {
+	case m.config.Size <= 0:
+		return nil, fmt.Errorf("size is %d bytes, expected more than 0", m.config.Size)
+	case m.config.Rate < 0:
+		return nil, fmt.Errorf("rate is %d bytes per second, expected 0 (at once) or more", m.config.Rate)
+	}
+	if m.config.Limit == 0 {
+		m.config.Victim = VictimStressor
+	}
+	return m, setVictim(m.config.Victim)
+}
+
+// setVictim makes this process the first or the last to be killed. Being the last takes a privilege; without it status tells.
+func setVictim(victim string) error {
+	var score string
+	switch victim {
+	case "":
+		return nil
+	case VictimStressor:
+		score = "1000"
+	case VictimService:
+		score = "-1000"
+	default:
+		return fmt.Errorf("victim is %q, expected %s or %s", victim, VictimService, VictimStressor)
+	}
+	err := os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0)
+	if victim == VictimService && errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("choose the victim: %w", err)
+	}
+	return nil
+}
+
+// inject takes the memory. Without a rate it returns when all of it is resident, with one when the fill has begun.
+func (m *memory) inject(ctx context.Context) (any, error) {
+	if m.block == nil {
+		if err := m.take(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if m.config.Rate == 0 {
+		select {
+		case <-m.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return m.status(ctx)
+}
+
+func (m *memory) take(ctx context.Context) error {
+	block, err := unix.Mmap(-1, 0, int(m.config.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return fmt.Errorf("take %d bytes: %w", m.config.Size, err)
+	}
+	filling, stop := context.WithCancel(context.WithoutCancel(ctx))
+	m.block, m.stop, m.done = block, stop, make(chan struct{})
+	m.filled.Store(0)
+	go m.fill(filling, block, time.Now())
+	return nil
+}
+
+// fill writes to every page, and never the same bytes, so that neither a page of zeros nor memory compression can stand in for it.
+func (m *memory) fill(ctx context.Context, block []byte, began time.Time) {
+	defer close(m.done)
+	page := os.Getpagesize()
+	tick := time.NewTicker(fillEvery)
+	defer tick.Stop()
+	for at := 0; at < len(block) && ctx.Err() == nil; {
+		end := min(at+fillTurn, len(block))
+		if m.config.Rate > 0 {
+			end = min(end, int(time.Since(began).Seconds()*float64(m.config.Rate)))
+		}
+		for ; at < end; at += page {
+			block[at] = byte(at/page) | 1
+		}
+		m.filled.Store(int64(min(at, len(block))))
+		if m.config.Rate > 0 && at < len(block) {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func (m *memory) status(context.Context) (any, error) {
+	rss, err := residentBytes()
+	if err != nil {
+		return nil, err
+	}
+	score, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return nil, fmt.Errorf("read the victim's choice back: %w", err)
+	}
+	adj, err := strconv.Atoi(strings.TrimSpace(string(score)))
+	return MemoryStatus{RSS: rss, Filled: m.filled.Load(), OOMScoreAdj: adj}, err
+}
+
+// residentBytes is this process's resident memory, from the kernel.
+func residentBytes() (int64, error) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, fmt.Errorf("read the memory used: %w", err)
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("/proc/self/statm holds %q, expected at least two numbers", text)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+func (m *memory) revert(context.Context) error {
+	if m.block == nil {
+		return nil
+	}
+	m.stop()
+	<-m.done
+	if err := unix.Munmap(m.block); err != nil {
+		return fmt.Errorf("give the memory back: %w", err)
+	}
+	m.block = nil
+	m.filled.Store(0)
+	return nil
+}

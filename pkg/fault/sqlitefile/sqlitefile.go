@@ -1,0 +1,114 @@
+// Package sqlitefile does to a SQLite database from outside what faults need: it locks it, makes it read-only for every process, and looks at both with a
+// connection of its own. The database's data is never touched, and nothing is written without SQLite's own locks.
+//
+// The file format is described in https://sqlite.org/fileformat2.html, the locks in https://sqlite.org/lockingv3.html.
+package sqlitefile
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"time"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"chaosgate/pkg/target"
+)
+
+// retryEvery is how often something that is locked is tried again.
+const retryEvery = time.Millisecond
+
+// open answers one connection to an existing database that waits for no lock. Close the database to end it.
+func open(ctx context.Context, path string) (*sql.DB, *sql.Conn, error) {
+	if err := exists(path); err != nil {
+		return nil, nil, err
+	}
+	name := (&url.URL{Path: path}).EscapedPath()
+	db, err := sql.Open("sqlite", "file:"+name+"?mode=rw&_pragma=busy_timeout(0)")
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the database %s: %w", path, err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), db.Close())
+	}
+	return db, conn, nil
+}
+
+// exists answers target.ErrGone for a file that is not there: SQLite would make an empty one, or a folder would be in the way.
+func exists(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the database %s: %w", path, target.ErrGone)
+	case err != nil:
+		return fmt.Errorf("the database %s: %w", path, err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("the database %s is not a regular file", path)
+	}
+	return nil
+}
+
+// is says whether an error has a primary result code of SQLite.
+func is(err error, code int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == code
+}
+
+// IsBusy says whether an error is SQLITE_BUSY: another connection holds a lock.
+func IsBusy(err error) bool { return is(err, lib.SQLITE_BUSY) }
+
+// IsReadOnly says whether an error is SQLITE_READONLY.
+func IsReadOnly(err error) bool { return is(err, lib.SQLITE_READONLY) }
+
+// TryRead reads the schema through a fresh connection, without waiting for locks.
+func TryRead(ctx context.Context, path string) error {
+	return try(ctx, path, "SELECT count(*) FROM sqlite_master")
+}
+
+// TryWrite writes through a fresh connection, without waiting for locks, and takes it back: nothing is changed. It says what a service that wants to write
+// now meets. (Beginning to write is not enough: SQLite lets that pass on a file that it could only open for reading.)
+func TryWrite(ctx context.Context, path string) error {
+	return try(ctx, path, "BEGIN IMMEDIATE", "PRAGMA user_version = 1", "ROLLBACK")
+}
+
+func try(ctx context.Context, path string, statements ...string) error {
+	db, conn, err := open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer db.Close() // ends the connection and what it has begun
+	for _, s := range statements {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// retry tries again while the answer is SQLITE_BUSY, until ctx ends.
+func retry(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if !IsBusy(err) {
+			return err
+		}
+		if waited := pause(ctx); waited != nil {
+			return fmt.Errorf("%w; the last answer: %w", waited, err)
+		}
+	}
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(retryEvery):
+		return nil
+	}
+}
