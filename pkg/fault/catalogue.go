@@ -1,0 +1,132 @@
+package fault
+
+import (
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/fault/sqlitefile"
+	"chaosgate/pkg/target"
+)
+
+// Find answers the fault of this name.
+func Find(name string) (Kind, bool) {
+	for _, k := range Catalogue() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// Catalogue is all faults there are: a new one is a file and a row.
+func Catalogue() []Kind {
+	return []Kind{
+		{
+			Name:   "service.kill",
+			Doc:    "Kills the instance's processes. With a duration it stays down for that long; without one its restart policy decides whether it comes back.",
+			Params: []Param{{Name: "signal", Type: Text, Default: "SIGKILL", Choices: []string{"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}, Doc: "which signal it gets; all but SIGKILL can be handled by the service"}},
+			Needs:  []target.Capability{target.CanKill, target.CanStart, target.CanInspect}, Duration: DurationOptional,
+			Proof: "the process that ran before is gone",
+			New:   newKill, Revert: revertOutage,
+		},
+		{
+			Name:   "service.stop",
+			Doc:    "Stops the instance in an orderly way, keeps it down for the duration, and starts it again.",
+			Params: []Param{graceParam},
+			Needs:  []target.Capability{target.CanKill, target.CanStart, target.CanInspect}, Duration: DurationRequired,
+			Proof: "the process that ran before is gone",
+			New:   newStop, Revert: revertOutage,
+		},
+		{
+			Name:  "service.pause",
+			Doc:   "Freezes all processes of the instance: its connections stay open and nobody answers.",
+			Needs: []target.Capability{target.CanPause, target.CanInspect}, Duration: DurationRequired,
+			Proof: "the system shows its processes as stopped",
+			New:   newPause, Revert: revertPause,
+		},
+		{
+			Name:   "service.restart",
+			Doc:    "Stops the instance in an orderly way and starts it again at once, as a deployment does.",
+			Params: []Param{graceParam},
+			Needs:  []target.Capability{target.CanStart, target.CanInspect}, Duration: DurationNone,
+			Proof: "another process runs and is ready",
+			New:   newRestart, Revert: revertOutage,
+		},
+		{
+			Name: "network.latency",
+			Doc:  "Lets what passes a link arrive later, on connections that exist as well. By default requests are delayed, so a round trip takes delay longer.",
+			Params: []Param{
+				{Name: "delay", Type: Duration, Required: true, Min: "1ms", Max: "1m", Doc: "how much later"},
+				{Name: "jitter", Type: Duration, Default: "0s", Max: "1m", Doc: "by how much the delay varies up and down at random; at most the delay"},
+				{Name: "direction", Type: Text, Default: request, Choices: []string{request, response, both}, Doc: "request: a round trip takes delay longer; response: likewise, on the way back; both: it takes twice the delay longer"},
+			},
+			Needs: []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
+			Proof: "a round trip takes at least 80% of the delay longer than before, and traffic passes the link meanwhile",
+			Onset: latencyOnset, Together: checkLatency,
+			New: newLatency, Revert: revertLink,
+		},
+		{
+			Name:   "network.bandwidth",
+			Doc:    "Lets each connection over a link carry at most so many bytes per second in each direction.",
+			Params: []Param{{Name: "rate", Type: Rate, Required: true, Min: "1kB/s", Doc: "of each connection and direction"}},
+			Needs:  []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
+			Proof: "the link shows the limit, and traffic passes it meanwhile",
+			New:   newBandwidth, Revert: revertLink,
+		},
+		{
+			Name:  "network.partition",
+			Doc:   "Lets nothing pass a link: callers wait until they give up, on connections that exist as well. At its end the connections that hung are reset.",
+			Needs: []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
+			Proof: "a request is not answered within 400ms, and callers try the link meanwhile",
+			Onset: partitionOnset,
+			New:   newPartition, Revert: revertLink,
+		},
+		{
+			Name:  "network.reset",
+			Doc:   "Resets the connections over a link, those that exist and each new one.",
+			Needs: []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
+			Proof: "a new connection is reset, and callers try the link meanwhile",
+			New:   newReset, Revert: revertLink,
+		},
+		{
+			Name: "cpu.stress",
+			Doc:  "Keeps workers busy in a process of their own, charged to the instance's own cgroup where one can be had.",
+			Params: []Param{
+				{Name: "workers", Type: Integer, Max: "1024", Doc: "threads at work; without it one for each CPU"},
+				{Name: "load", Type: Percent, Default: "100%", Min: "1%", Max: "100%", Doc: "the part of its time that each worker is busy"},
+			},
+			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
+			Proof: "at least half of the CPU time asked for is used, or less than a tenth of the machine's is idle",
+			Onset: cpuOnset,
+			New:   newCPUStress, Revert: revertHosted,
+		},
+		{
+			Name: "memory.stress",
+			Doc:  "Fills memory in a process of its own, charged to the instance's own cgroup where one can be had: beyond its limit the kernel kills one of them.",
+			Params: []Param{
+				{Name: "size", Type: Bytes, Required: true, Min: "1MiB", Doc: "how much, resident"},
+				{Name: "rate", Type: Rate, Min: "1MiB/s", Doc: "how fast; without it at once"},
+				{Name: "victim", Type: Text, Choices: []string{agent.VictimService, agent.VictimStressor}, Doc: "whom the kernel kills when memory runs out; without it the kernel chooses. Where the service has no limit of its own it is always the stressor"},
+			},
+			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
+			Proof: "at least 90% of the size is resident, or the kernel has killed for memory",
+			Onset: memoryOnset,
+			New:   newMemoryStress, Revert: revertHosted,
+		},
+		{
+			Name:   "db.lock",
+			Doc:    "Holds SQLite's own lock on a database file from another process: the service meets a real SQLITE_BUSY.",
+			Params: []Param{{Name: "mode", Type: Text, Default: string(sqlitefile.Write), Choices: []string{string(sqlitefile.Write), string(sqlitefile.Exclusive)}, Doc: "write: others can read but not write; exclusive: they can do neither (not in WAL mode)"}},
+			Needs:  []target.Capability{target.CanHost, target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Database: true,
+			Proof: "another process meets SQLITE_BUSY",
+			New:   newDBLock, Revert: revertDBLock,
+		},
+		{
+			Name:  "db.readonly",
+			Doc:   "Makes a SQLite database read-only for every process: the service meets a real SQLITE_READONLY. Not in WAL mode.",
+			Needs: []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Database: true,
+			Proof: "another process meets SQLITE_READONLY when it writes",
+			New:   newDBReadonly, Revert: revertDBReadonly,
+		},
+	}
+}
+
+var graceParam = Param{Name: "grace", Type: Duration, Min: "1ms", Max: "10m", Doc: "how long it may take to end by itself before it is killed; without it the service's own time"}

@@ -1,0 +1,114 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/quantity"
+	"chaosgate/pkg/target"
+)
+
+// The proof of CPU stress: at least this part of what was asked was used, or no more than that part of all cores is idle.
+const (
+	cpuPart   = 0.5
+	cpuIdle   = 0.1
+	cpuSample = 20 * time.Millisecond // the shortest time over which use is measured
+	cpuLimit  = 2 * time.Second       // until it must show
+)
+
+// cpuStress is cpu.stress.
+type cpuStress struct {
+	hosted
+	config agent.CPUConfig
+	where  string
+	wanted float64 // cores
+
+	base  agent.CPUStatus // when the load began
+	began time.Time
+}
+
+func newCPUStress(r Request) (Fault, error) {
+	config := agent.CPUConfig{Workers: r.Params.Int("workers"), Load: r.Params.Percent("load")}
+	if config.Workers == 0 {
+		config.Workers = cores()
+	}
+	return eachInstance(r, func(i instance) (subject, error) {
+		h, err := newHosted(r, i, "cpu.stress")
+		wanted := float64(min(config.Workers, cores())) * config.Load
+		return &cpuStress{hosted: h, config: config, wanted: wanted}, err
+	})
+}
+
+// cores is how many processors there are to load: those of the machine, or fewer where a limit holds for this program and so for its helpers.
+func cores() int { return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
+
+// cpuOnset is the shortest time over which use is measured.
+func cpuOnset(Params) time.Duration { return cpuSample }
+
+// Prepare implements Fault.
+func (c *cpuStress) Prepare(ctx context.Context) ([]target.Undo, error) {
+	c.where = c.hoster.Placement(c.Target).Where
+	return c.arm(ctx, agent.CPUJob, c.config, "")
+}
+
+// Inject implements Fault.
+func (c *cpuStress) Inject(ctx context.Context) (Effect, error) {
+	c.touched = true
+	c.began = time.Now()
+	var err error
+	if c.base, err = call[agent.CPUStatus](ctx, &c.hosted, agent.Inject); err != nil {
+		return Effect{}, err
+	}
+	var e Effect
+	_, err = until(ctx, cpuLimit, func(ctx context.Context) (bool, error) {
+		if time.Since(c.began) < cpuSample {
+			return false, nil
+		}
+		e, err = c.measure(ctx)
+		return e.Proven, err
+	})
+	return e, err
+}
+
+// measure compares what was used since the load began with what was asked.
+func (c *cpuStress) measure(ctx context.Context) (Effect, error) {
+	now, err := call[agent.CPUStatus](ctx, &c.hosted, agent.Status)
+	if err != nil {
+		return Effect{}, err
+	}
+	elapsed := time.Since(c.began).Seconds()
+	used := (now.CPUSeconds - c.base.CPUSeconds) / elapsed
+	idle := (now.IdleSeconds - c.base.IdleSeconds) / elapsed / float64(runtime.NumCPU())
+	e := Effect{
+		Proven: used >= cpuPart*c.wanted || used > 0 && idle <= cpuIdle,
+		Summary: fmt.Sprintf("%s: %d workers at %s used %.2f of the %.2f cores asked for over %s, %s of the machine was idle (load is in %s)",
+			c.Instance, now.Workers, quantity.Format(c.config.Load, quantity.Percent), used, c.wanted, show(time.Since(c.began)),
+			quantity.Format(min(max(idle, 0), 1), quantity.Percent), c.where),
+		Readings: map[string]float64{"cores_used": used, "cores_asked": c.wanted, "idle_ratio": idle},
+	}
+	return e, nil
+}
+
+// Check implements Fault.
+func (c *cpuStress) Check(ctx context.Context) (Effect, error) {
+	e, err := c.measure(ctx)
+	if errors.Is(err, agent.ErrEnded) {
+		return c.withFate(ctx, Effect{Summary: c.Instance + ": the load has ended before its time"})
+	}
+	if err != nil {
+		return e, err
+	}
+	return c.withFate(ctx, e)
+}
+
+// Revert implements Fault.
+func (c *cpuStress) Revert(ctx context.Context) (Effect, error) {
+	if err := c.close(ctx); err != nil {
+		return Effect{}, err
+	}
+	return Effect{Proven: true, Summary: c.Instance + ": the load and its process are gone"}, nil
+}

@@ -1,0 +1,101 @@
+// Package fault is the catalogue of faults: prepare, inject, verify, revert. One file per fault, written once against the
+// capabilities of package target, and one row in Catalogue.
+package fault
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+// Fault is one fault on its targets, from preparation to verified revert. Its methods are called in this order, each at most once
+// but for Check and Revert: Prepare, Inject, Check..., Revert. A Fault is used by one goroutine.
+type Fault interface {
+	// Prepare reads the original state and arms the injector near the target; it changes nothing the target can feel.
+	// The undos it answers are written to the journal and synced before Inject is called.
+	Prepare(context.Context) ([]target.Undo, error)
+	// Inject makes the change and returns when its effect is proven by readback. An error means the effect is not proven;
+	// the change may still have been made, so Revert is called all the same.
+	Inject(context.Context) (Effect, error)
+	// Check reads the effect again while the fault is active, last right before the revert. Effect.Proven false with a nil error
+	// means that the fault is no longer, or was never, felt.
+	Check(context.Context) (Effect, error)
+	// Revert takes the change back and verifies that by readback. It is idempotent and safe if Inject never ran or failed.
+	Revert(context.Context) (Effect, error)
+}
+
+// Effect is the evidence of an injection, a check or a revert. Proven says whether the readback shows what was to be shown:
+// after Inject and Check that the fault is felt, after Revert that it is gone.
+type Effect struct {
+	Proven   bool               `json:"proven"`
+	Summary  string             `json:"summary"`            // a sentence: "round trip service-a -> service-b rose from 1.2ms to 302ms"
+	Readings map[string]float64 `json:"readings,omitempty"` // named with unit: "rtt_before_ms"
+}
+
+// Request is what a Kind builds a Fault from. All of it was decided and checked by the plan, but for the targets.
+type Request struct {
+	ID      string // step id; names the fault on its target
+	Runtime target.Runtime
+	Targets []target.Target // at least one
+	To      string          // peer of a link fault; empty is all peers
+	Params  Params          // with "database", if a database was named
+	OneShot bool            // no duration: the revert is left to the target's restart policy
+}
+
+// RevertFunc takes back one undo from a fresh process. It is idempotent, safe if the change was never made, and nil only if the
+// readback shows that the change is gone (target.ErrGone counts as gone).
+type RevertFunc func(context.Context, target.Runtime, json.RawMessage, target.Ref) error
+
+// Duration says whether a fault takes a duration.
+type DurationRule string
+
+// The duration rules.
+const (
+	DurationOptional DurationRule = "optional" // one-shot without it
+	DurationRequired DurationRule = "required"
+	DurationNone     DurationRule = "none" // always one-shot
+)
+
+// Kind is a row of the catalogue. Everything but New and Revert serves the plan, the schema and the documentation.
+type Kind struct {
+	Name     string
+	Doc      string // one sentence, shown by plan, docs and schema
+	Params   []Param
+	Needs    []target.Capability
+	Duration DurationRule
+	Link     bool   // takes target.to
+	Database bool   // takes target.database
+	Proof    string // how the effect is proven, for plan and docs
+	// Onset is how long proving the effect takes, for the plan; nil is no time at all.
+	Onset func(Params) time.Duration
+	// Together checks parameters that are right each by itself against each other; nil if there is nothing to check.
+	Together func(Params) []ParamProblem
+	New      func(Request) (Fault, error)
+	Revert   RevertFunc
+}
+
+// ParamType is the type of a parameter.
+type ParamType string
+
+// The parameter types.
+const (
+	Duration ParamType = "duration" // 300ms
+	Bytes    ParamType = "bytes"    // 256MiB
+	Rate     ParamType = "rate"     // 1MiB/s
+	Percent  ParamType = "percent"  // 80%
+	Integer  ParamType = "integer"
+	Text     ParamType = "text"
+)
+
+// Param is a parameter of a fault, under `with`.
+type Param struct {
+	Name     string
+	Type     ParamType
+	Required bool
+	Default  string   // as it would be written; empty is "none"
+	Choices  []string // of Text
+	Min, Max string   // inclusive, as they would be written; empty is unbounded
+	Doc      string
+}

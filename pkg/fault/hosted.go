@@ -1,0 +1,126 @@
+package fault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/proc"
+	"chaosgate/pkg/target"
+)
+
+// hosted is a helper at work on one instance.
+type hosted struct {
+	instance
+	kind   string
+	hoster target.Hoster
+	helper target.Helper // nil before Prepare and after the revert
+	id     proc.ID       // the helper's process; zero if it is not on this machine
+}
+
+// helperUndo is enough to end a helper that has outlived its runner.
+type helperUndo struct {
+	Process proc.ID `json:"process"`
+	Path    string  `json:"path,omitempty"` // the database that it locks
+}
+
+func newHosted(r Request, i instance, kind string) (hosted, error) {
+	hoster, err := able[target.Hoster](r.Runtime, target.CanHost)
+	return hosted{instance: i, kind: kind, hoster: hoster}, err
+}
+
+// arm starts the helper near the instance; it does nothing yet. The helper ends with the runner, so the undo is for the case that it does not.
+func (h *hosted) arm(ctx context.Context, job string, config any, path string) ([]target.Undo, error) {
+	if err := h.look(ctx); err != nil {
+		return nil, err
+	}
+	helper, err := h.hoster.Host(ctx, h.Target, job, config)
+	if err != nil {
+		return nil, err
+	}
+	h.helper = helper
+	manual := rollback
+	if pid := helper.PID(); pid > 0 {
+		if h.id, err = proc.Identify(pid); err != nil {
+			return nil, fmt.Errorf("identify the helper: %w", err)
+		}
+		manual = fmt.Sprintf("kill -KILL %d", pid)
+	}
+	return h.undo(h.kind, helperUndo{Process: h.id, Path: path}, manual)
+}
+
+// call sends a command to the helper and reads its answer.
+func call[T any](ctx context.Context, h *hosted, command string) (T, error) {
+	var answer T
+	if h.helper == nil {
+		return answer, errors.New("the helper is not armed")
+	}
+	text, err := h.helper.Call(ctx, command)
+	if err == nil {
+		err = json.Unmarshal(text, &answer)
+	}
+	return answer, err
+}
+
+// close ends the helper, which reverts, and verifies that it is gone. It is idempotent.
+func (h *hosted) close(ctx context.Context) error {
+	if h.helper == nil {
+		return nil
+	}
+	if err := h.helper.Close(ctx); err != nil && !errors.Is(err, agent.ErrEnded) {
+		// One that had to be killed is gone as well, and all it held was its own; that is looked up next.
+		if h.id == (proc.ID{}) || h.id.Alive() {
+			return err
+		}
+	}
+	if h.id != (proc.ID{}) && h.id.Alive() {
+		return fmt.Errorf("the helper (pid %d) still runs", h.id.PID)
+	}
+	h.helper = nil
+	return nil
+}
+
+// endHelper ends a helper that has outlived its runner and verifies that.
+func endHelper(ctx context.Context, id proc.ID) error {
+	gone, err := until(ctx, endLimit, func(context.Context) (bool, error) {
+		err := id.Signal(syscall.SIGKILL)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return !id.Alive(), err
+	})
+	if err == nil && !gone {
+		err = fmt.Errorf("the helper (pid %d) still runs %v after SIGKILL", id.PID, endLimit)
+	}
+	return err
+}
+
+// revertHosted ends the helper of a dead runner.
+func revertHosted(ctx context.Context, _ target.Runtime, data json.RawMessage, _ target.Ref) error {
+	u, err := readHelperUndo(data)
+	if err != nil {
+		return err
+	}
+	return endHelper(ctx, u.Process)
+}
+
+func readHelperUndo(data json.RawMessage) (helperUndo, error) {
+	var u helperUndo
+	if err := json.Unmarshal(data, &u); err != nil {
+		return u, fmt.Errorf("read the undo: %w", err)
+	}
+	return u, nil
+}
+
+// withFate adds to a summary what has become of the instance under the fault.
+func (h *hosted) withFate(ctx context.Context, e Effect) (Effect, error) {
+	fate, err := h.fate(ctx)
+	if fate != "" {
+		e.Summary += "; " + fate
+	}
+	return e, err
+}

@@ -1,0 +1,305 @@
+package fault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+// Limits of what is measured on a link.
+const (
+	baselines   = 3               // round trips before the fault, of which the fastest counts
+	tripLimit   = 2 * time.Second // one round trip, beyond what the fault itself adds
+	calmLimit   = 5 * time.Second // until the link is as before again
+	calmTripMax = time.Second     // one round trip meanwhile
+)
+
+// linkEffect is what a kind of link fault does and how that shows.
+type linkEffect interface {
+	impairment() target.LinkFault
+	// felt reads back whether the link behaves as it should now. It is asked right after the change.
+	felt(context.Context, *onLink) (Effect, error)
+	// gone says whether a round trip could not have been like this under the fault.
+	gone(before, took time.Duration, err error) bool
+	// held says in words what is on the link: "requests 300ms later".
+	held() string
+}
+
+// onLink is a link fault on one link.
+type onLink struct {
+	target.Link
+	kind    string
+	id      string // the fault's name on the link
+	runtime target.Runtime
+	linker  target.Linker
+	effect  linkEffect
+
+	before  time.Duration    // a round trip before the fault
+	since   target.LinkStats // when the effect was proven
+	touched bool
+}
+
+// links is a fault on all links that it covers.
+type links struct {
+	group
+	all []*onLink
+}
+
+// linkUndo is enough to take a fault off a link.
+type linkUndo struct {
+	Link target.Link `json:"link"`
+	Name string      `json:"name"`
+}
+
+func newLinks(r Request, kind string, effect linkEffect) (Fault, error) {
+	linker, err := able[target.Linker](r.Runtime, target.CanImpair)
+	if err != nil {
+		return nil, err
+	}
+	found, err := linker.Links(services(r.Targets), r.To)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, errors.New("it covers no link")
+	}
+	fault := &links{}
+	for _, l := range found {
+		one := &onLink{Link: l, kind: kind, id: r.ID, runtime: r.Runtime, linker: linker, effect: effect}
+		fault.all = append(fault.all, one)
+		fault.group = append(fault.group, one)
+	}
+	return fault, nil
+}
+
+func services(targets []target.Target) []string {
+	var names []string
+	for _, t := range targets {
+		if !slices.Contains(names, t.Service) {
+			names = append(names, t.Service)
+		}
+	}
+	return names
+}
+
+// Check implements Fault: the fault must still be on every link, and at least one of them must have carried traffic under it. Which ones did not is said.
+func (f *links) Check(ctx context.Context) (Effect, error) {
+	whole, err := f.group.Check(ctx)
+	if err != nil || !whole.Proven {
+		return whole, err
+	}
+	var used int
+	for _, l := range f.all {
+		moved, err := l.moved()
+		if err != nil {
+			return Effect{}, err
+		}
+		if moved != (target.LinkStats{}) {
+			used++
+		}
+	}
+	if used == 0 {
+		whole.Proven = false
+		whole.Summary += ": nobody could have felt the fault"
+	}
+	return whole, nil
+}
+
+func (l *onLink) name() string { return l.From + " -> " + l.To }
+
+// Prepare implements Fault.
+func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
+	for range baselines {
+		took, err := l.trip(ctx, tripLimit)
+		if err != nil {
+			return nil, fmt.Errorf("a round trip before the fault: %w", err)
+		}
+		if l.before == 0 || took < l.before {
+			l.before = took
+		}
+	}
+	data, err := json.Marshal(linkUndo{Link: l.Link, Name: l.id})
+	if err != nil {
+		return nil, err
+	}
+	ref := target.Ref{Runtime: l.runtime.Name(), Service: l.To}
+	return []target.Undo{{Kind: l.kind, Target: ref, Data: data, Manual: rollback}}, nil
+}
+
+// trip measures one round trip.
+func (l *onLink) trip(ctx context.Context, limit time.Duration) (time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	defer cancel()
+	took, err := l.linker.RoundTrip(ctx, l.Link)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return took, err
+}
+
+// Inject implements Fault.
+func (l *onLink) Inject(ctx context.Context) (Effect, error) {
+	l.touched = true
+	if err := l.linker.Impair(ctx, l.Link, l.id, l.effect.impairment()); err != nil {
+		return Effect{}, err
+	}
+	e, err := l.effect.felt(ctx, l)
+	if err != nil || !e.Proven {
+		return e, err
+	}
+	on, err := l.on()
+	if err == nil && !on {
+		e.Proven, e.Summary = false, l.name()+": "+l.effect.held()+" is not on the link"
+	}
+	if err == nil {
+		l.since, err = l.linker.Stats(l.Link)
+	}
+	return e, err
+}
+
+// on reads back whether the fault is on the link.
+func (l *onLink) on() (bool, error) {
+	names, err := l.linker.Impaired(l.Link)
+	return slices.Contains(names, l.id), err
+}
+
+// moved is what the link has carried since the effect was proven; no probe of ours is among it.
+func (l *onLink) moved() (target.LinkStats, error) {
+	now, err := l.linker.Stats(l.Link)
+	return target.LinkStats{
+		Connections: now.Connections - l.since.Connections, BytesIn: now.BytesIn - l.since.BytesIn, BytesOut: now.BytesOut - l.since.BytesOut,
+	}, err
+}
+
+// Check implements Fault. It makes no round trip, because that would take as long as the fault's delay, and the links count what has passed.
+func (l *onLink) Check(context.Context) (Effect, error) {
+	on, err := l.on()
+	if err != nil {
+		return Effect{}, err
+	}
+	moved, err := l.moved()
+	if err != nil {
+		return Effect{}, err
+	}
+	e := Effect{Proven: on, Readings: map[string]float64{
+		"connections": float64(moved.Connections), "bytes_in": float64(moved.BytesIn), "bytes_out": float64(moved.BytesOut),
+	}}
+	switch {
+	case !on:
+		e.Summary = fmt.Sprintf("%s: %s is no longer on the link", l.name(), l.effect.held())
+	case moved == (target.LinkStats{}):
+		e.Summary = fmt.Sprintf("%s: no traffic met %s", l.name(), l.effect.held())
+	default:
+		e.Summary = fmt.Sprintf("%s: %d new connections, %d bytes from callers and %d bytes to them met %s",
+			l.name(), moved.Connections, moved.BytesIn, moved.BytesOut, l.effect.held())
+	}
+	return e, nil
+}
+
+// Revert implements Fault.
+func (l *onLink) Revert(ctx context.Context) (Effect, error) {
+	if !l.touched {
+		return Effect{Proven: true, Summary: l.name() + ": nothing was done, so there is nothing to revert"}, nil
+	}
+	if err := restore(ctx, l.linker, linkUndo{Link: l.Link, Name: l.id}); err != nil {
+		return Effect{}, err
+	}
+	return l.calm(ctx)
+}
+
+// calm waits until a round trip shows that the fault is gone. A callee that cannot answer now is no trace of the fault: then the link's own word counts.
+func (l *onLink) calm(ctx context.Context) (Effect, error) {
+	var took time.Duration
+	var tripErr error
+	var excuse string
+	gone, err := until(ctx, calmLimit, func(ctx context.Context) (bool, error) {
+		took, tripErr = l.trip(ctx, calmTripMax)
+		if l.effect.gone(l.before, took, tripErr) {
+			return true, nil
+		}
+		excuse = l.cannotAnswer(ctx)
+		return excuse != "", nil
+	})
+	if err != nil {
+		return Effect{}, err
+	}
+	e := Effect{Proven: gone, Readings: map[string]float64{"rtt_before_ms": milliseconds(l.before), "rtt_after_ms": milliseconds(took)}}
+	switch {
+	case excuse != "":
+		e.Summary = fmt.Sprintf("%s: %s is off the link; no round trip could be made, because %s", l.name(), l.effect.held(), excuse)
+	case tripErr != nil:
+		e.Summary = fmt.Sprintf("%s: after the revert a round trip ended with: %v", l.name(), tripErr)
+	default:
+		e.Summary = fmt.Sprintf("round trip %s is %s after the revert, %s before the fault", l.name(), show(took), show(l.before))
+	}
+	return e, nil
+}
+
+// cannotAnswer says why nobody could answer at the far end, "" if nothing keeps it from answering.
+func (l *onLink) cannotAnswer(ctx context.Context) string {
+	inspector, ok := l.runtime.(target.Inspector)
+	if !ok {
+		return ""
+	}
+	callees, err := l.runtime.Resolve(ctx, target.Selection{Services: []string{l.To}})
+	if err != nil {
+		return ""
+	}
+	var why []string
+	for _, t := range callees {
+		st, err := inspector.Inspect(ctx, t)
+		switch {
+		case err != nil || st.Ready:
+			return ""
+		case !st.Running:
+			why = append(why, t.Instance+" does not run")
+		case st.Paused:
+			why = append(why, t.Instance+" is paused")
+		default:
+			why = append(why, t.Instance+" is not ready")
+		}
+	}
+	return strings.Join(why, " and ")
+}
+
+// restore takes a fault off a link and reads back that it is off.
+func restore(ctx context.Context, linker target.Linker, u linkUndo) error {
+	if err := linker.Restore(ctx, u.Link, u.Name); err != nil {
+		return err
+	}
+	names, err := linker.Impaired(u.Link)
+	if err == nil && slices.Contains(names, u.Name) {
+		err = fmt.Errorf("the fault %s is still on the link %s -> %s", u.Name, u.Link.From, u.Link.To)
+	}
+	return err
+}
+
+// revertLink takes a fault off a link whose runner has died.
+func revertLink(ctx context.Context, rt target.Runtime, data json.RawMessage, _ target.Ref) error {
+	var u linkUndo
+	if err := json.Unmarshal(data, &u); err != nil {
+		return fmt.Errorf("read the undo: %w", err)
+	}
+	linker, err := able[target.Linker](rt, target.CanImpair)
+	if err != nil {
+		return err
+	}
+	return restore(ctx, linker, u)
+}
+
+// show writes a time as people read it.
+func show(d time.Duration) string {
+	switch {
+	case d >= 100*time.Millisecond:
+		return d.Round(time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Microsecond).String()
+}

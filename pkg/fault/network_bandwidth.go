@@ -1,0 +1,43 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chaosgate/pkg/quantity"
+	"chaosgate/pkg/target"
+)
+
+// bandwidth is network.bandwidth: a link carries at most so many bytes per second.
+type bandwidth struct{ rate int64 }
+
+func newBandwidth(r Request) (Fault, error) {
+	return newLinks(r, "network.bandwidth", bandwidth{rate: r.Params.Flow("rate")})
+}
+
+func (b bandwidth) impairment() target.LinkFault { return target.LinkFault{Bandwidth: b.rate} }
+
+func (b bandwidth) held() string {
+	return "the limit of " + quantity.Format(float64(b.rate), quantity.Flow)
+}
+
+// felt shows that the limit is on the link and that a request still passes. A readiness page is too small to feel it; what traffic it met is counted later.
+func (b bandwidth) felt(ctx context.Context, on *onLink) (Effect, error) {
+	took, err := on.trip(ctx, tripLimit)
+	if err != nil {
+		return Effect{}, fmt.Errorf("a round trip under the fault: %w", err)
+	}
+	there, err := on.on()
+	e := Effect{Proven: there, Readings: map[string]float64{
+		"rtt_before_ms": milliseconds(on.before), "rtt_after_ms": milliseconds(took), "rate_bytes_per_second": float64(b.rate),
+	}}
+	if there {
+		e.Summary = fmt.Sprintf("%s: %s is on the link, and a request still passes it (%s)", on.name(), b.held(), show(took))
+	} else {
+		e.Summary = fmt.Sprintf("%s: %s is not on the link", on.name(), b.held())
+	}
+	return e, err
+}
+
+func (bandwidth) gone(_, _ time.Duration, err error) bool { return err == nil }

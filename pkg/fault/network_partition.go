@@ -1,0 +1,45 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+// silence is how long a link must not answer to count as cut.
+const silence = 400 * time.Millisecond
+
+// partition is network.partition: nothing passes a link, and callers wait until they give up.
+type partition struct{}
+
+func newPartition(r Request) (Fault, error) { return newLinks(r, "network.partition", partition{}) }
+
+func partitionOnset(Params) time.Duration { return silence }
+
+func (partition) impairment() target.LinkFault { return target.LinkFault{Partition: true} }
+
+func (partition) held() string { return "the partition" }
+
+func (partition) felt(ctx context.Context, on *onLink) (Effect, error) {
+	waiting, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	took, err := on.linker.RoundTrip(waiting, on.Link)
+	silent := err != nil && waiting.Err() != nil
+	if ctx.Err() != nil {
+		return Effect{}, context.Cause(ctx)
+	}
+	e := Effect{Proven: silent, Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before), "silent_ms": milliseconds(took)}}
+	switch {
+	case silent:
+		e.Summary = fmt.Sprintf("%s: no answer within %v, %s before", on.name(), silence, show(on.before))
+	case err != nil:
+		e.Summary = fmt.Sprintf("%s: instead of silence there was an error after %s: %v", on.name(), show(took), err)
+	default:
+		e.Summary = fmt.Sprintf("%s still answers, after %s", on.name(), show(took))
+	}
+	return e, nil
+}
+
+func (partition) gone(_, _ time.Duration, err error) bool { return err == nil }
