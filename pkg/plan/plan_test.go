@@ -1,0 +1,233 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+var update = flag.Bool("update", false, "write the expected files anew")
+
+// site is an environment with two services and three faults, small enough to keep in mind.
+func site() Site {
+	return Site{
+		Name: "local", Seed: 42, Capabilities: []target.Capability{target.CanPause, target.CanImpair},
+		Environment: spec.Environment{
+			Target: "process", Thresholds: map[string]string{"p99": "400ms"},
+			Services: map[string]spec.Service{
+				"service-a": {Links: []string{"service-b"}},
+				"service-b": {Databases: map[string]string{"orders": "x.db"}},
+			},
+		},
+		Faults: []fault.Kind{
+			{Name: "service.pause", Needs: []target.Capability{target.CanPause}, Duration: fault.DurationRequired, Proof: "its threads are stopped"},
+			{Name: "network.latency", Needs: []target.Capability{target.CanImpair}, Duration: fault.DurationRequired, Link: true, Proof: "the round trip is slower",
+				Params: []fault.Param{{Name: "delay", Type: fault.Duration, Required: true, Min: "1ms", Doc: "how much slower"}, {Name: "jitter", Type: fault.Duration, Default: "0s"}},
+				Onset:  func(p fault.Params) time.Duration { return p.Duration("delay") }},
+			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
+			{Name: "db.lock", Duration: fault.DurationRequired, Database: true},
+			{Name: "service.once", Duration: fault.DurationNone},
+		},
+	}
+}
+
+func load(t *testing.T, text string) *spec.Experiment {
+	t.Helper()
+	e, problems := spec.ParseExperiment("test.yaml", []byte(text))
+	if problems.Invalid() {
+		t.Fatal(problems)
+	}
+	return e
+}
+
+func sample(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/latency.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// built builds the sample with some text replaced.
+func built(t *testing.T, s Site, replace ...string) (*Plan, string) {
+	t.Helper()
+	p, problems := Build(load(t, strings.NewReplacer(replace...).Replace(sample(t))), s)
+	var rules []string
+	for _, found := range problems {
+		rules = append(rules, fmt.Sprintf("%d %s: %s", found.Line, found.Rule, found.Message))
+	}
+	return p, strings.Join(rules, "\n")
+}
+
+// The text is what a reviewer approves, so it is kept word for word.
+func TestTheTextOfAPlan(t *testing.T) {
+	p, problems := built(t, site())
+	if p == nil {
+		t.Fatal(problems)
+	}
+	got := p.String() + "\n" + problems + "\n\n" + p.Mermaid()
+	const golden = "testdata/latency.plan"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s\n(go test ./pkg/plan -update writes it anew)", got, want)
+	}
+}
+
+func TestJSONKeepsEverything(t *testing.T) {
+	p, problems := built(t, site())
+	if p == nil {
+		t.Fatal(problems)
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Plan
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(*p, back) {
+		t.Errorf("\n%+v became\n%+v", *p, back)
+	}
+}
+
+func TestTheSchedule(t *testing.T) {
+	p, problems := built(t, site())
+	if p == nil {
+		t.Fatal(problems)
+	}
+	want := map[string][2]time.Duration{ // starts, takes
+		"slow-link":           {0, 20300 * time.Millisecond}, // its onset is one slow round trip
+		"p99-holds":           {300 * time.Millisecond, 20 * time.Second},
+		"settle":              {300 * time.Millisecond, 3 * time.Second},
+		"freeze":              {3300 * time.Millisecond, 2 * time.Second},
+		"health-returns-fast": {20300 * time.Millisecond, 0},
+	}
+	for _, s := range p.Steps {
+		if w, ok := want[s.ID]; ok && (time.Duration(s.Starts) != w[0] || time.Duration(s.Takes) != w[1]) {
+			t.Errorf("%s starts at %v and takes %v, want %v and %v", s.ID, time.Duration(s.Starts), time.Duration(s.Takes), w[0], w[1])
+		}
+	}
+	if got := time.Duration(p.Expected); got != 5*time.Second+20300*time.Millisecond+5*time.Second {
+		t.Errorf("expected %v: want the steady state of 5s, the chain of 20.3s and the recovery of 5s", got)
+	}
+}
+
+func TestARandomPickHangsOnTheSeedAlone(t *testing.T) {
+	picks := map[string]int{}
+	for seed := range uint64(200) {
+		s := site()
+		s.Seed = seed
+		p, problems := built(t, s)
+		again, _ := built(t, s, "title: Service A", "title: Another")
+		if p == nil || again == nil {
+			t.Fatal(problems)
+		}
+		pick := func(p *Plan) string { return p.Steps[3].Fault.Selection.Services[0] }
+		if pick(p) != pick(again) {
+			t.Errorf("seed %d picks %s and then %s", seed, pick(p), pick(again))
+		}
+		picks[pick(p)]++
+	}
+	if len(picks) != 2 || picks["service-a"] < 60 || picks["service-b"] < 60 {
+		t.Errorf("200 seeds pick %v", picks)
+	}
+}
+
+func TestWhatAPlanRefuses(t *testing.T) {
+	denied, limited := site(), site()
+	denied.Policy.Services.Deny = []string{"service-a"}
+	limited.Policy.Faults = []string{"network.*"}
+	dimension := site()
+	dimension.Environment.Thresholds["p99"] = "80%"
+	for name, c := range map[string]struct {
+		site    Site
+		replace []string
+		says    string
+	}{
+		"unknown fault":       {site(), []string{"network.latency", "network.latncy"}, "there is no fault"},
+		"unsupported fault":   {site(), []string{"fault: service.pause", "fault: service.kill"}, "cannot kill"},
+		"unknown service":     {site(), []string{"{service: service-a, path: /work", "{service: service-c, path: /work"}, `no service "service-c"`},
+		"no link":             {site(), []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-a}"}, "no link between"},
+		"to without link":     {site(), []string{"pick: random}", "to: service-a}"}, "does not act on a link"},
+		"instances":           {site(), []string{"to: service-b}", "to: service-b, instances: half}"}, "instances is"},
+		"parameter unknown":   {site(), []string{"delay: 300ms}", "delay: 300ms, jiter: 5ms}"}, `no parameter "jiter"`},
+		"parameter missing":   {site(), []string{"delay: 300ms}", "jitter: 5ms}"}, "needs delay"},
+		"parameter type":      {site(), []string{"delay: 300ms}", "delay: 300}"}, "has no unit"},
+		"parameter range":     {site(), []string{"delay: 300ms}", "delay: 0s}"}, "expected at least 1ms"},
+		"duration missing":    {site(), []string{"    duration: 2s\n", ""}, "needs a duration"},
+		"duration too much":   {site(), []string{"fault: service.pause", "fault: service.once"}, "has no duration"},
+		"database elsewhere":  {site(), []string{"fault: service.pause\n    target: {service: [service-a, service-b], pick: random}", "fault: db.lock\n    target: {service: service-a}"}, "has 0 databases"},
+		"policy on faults":    {limited, nil, "does not allow service.pause"},
+		"policy on services":  {denied, nil, "does not allow to hit service-a"},
+		"command":             {site(), []string{"action: {http: {service: service-a, path: /reset, method: POST}}", "action: {exec: {command: [ls]}}"}, "running commands is not allowed"},
+		"window too short":    {site(), []string{"window: 4s", "window: 400ms"}, "less than two scrapes"},
+		"window too long":     {site(), []string{"window: 4s", "window: 30s"}, "does not fit into the active phase"},
+		"no window":           {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    for: 5s\n    promql", "    window: 4s\n", ""}, "needs a window"},
+		"inner fault":         {site(), []string{"duration: 2s", "duration: 19s"}, "freeze ends 2s after the active phase of slow-link"},
+		"timeout":             {site(), []string{"timeout: 3m", "timeout: 10s"}, "shorter than"},
+		"dimension":           {site(), []string{"{max: 1%}", "{max: 1s}"}, "is a duration, expected a percentage"},
+		"environment's limit": {dimension, nil, "$p99 of environment local"},
+		"endless":             {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    promql"}, "without an end"},
+	} {
+		p, problems := built(t, c.site, c.replace...)
+		if p != nil || !strings.Contains(problems, c.says) {
+			t.Errorf("%s: want it refused saying %q, got plan %v and\n%s", name, c.says, p != nil, problems)
+		}
+	}
+}
+
+func TestWarningsAboutEvidence(t *testing.T) {
+	_, problems := built(t, site(), "rate: 50/s", "rate: 10/s")
+	for _, want := range []string{"showing a ratio of at most 1% takes 299", "this quantile takes 1000"} {
+		if !strings.Contains(problems, want) {
+			t.Errorf("no warning %q in\n%s", want, problems)
+		}
+	}
+	if p, problems := built(t, site(), "window: 4s", "window: 700ms"); p == nil || !strings.Contains(problems, "fewer than four scrapes") {
+		t.Errorf("want a plan with a warning, got %v and\n%s", p != nil, problems)
+	}
+}
+
+func TestALongChainIsPlannedInNoTime(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("apiVersion: chaos/v1\nname: chain\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n  - {id: w0, wait: 0s}\n")
+	for i := 1; i < 10_000; i++ {
+		fmt.Fprintf(&b, "  - {id: w%d, wait: 0s, needs: [w%d]}\n", i, i-1)
+	}
+	p, problems := Build(load(t, b.String()), site())
+	if p == nil {
+		t.Fatal(problems)
+	}
+	if len(p.Critical) != 10_000 {
+		t.Errorf("the longest chain has %d steps", len(p.Critical))
+	}
+}
+
+func TestMermaidQuotesEverything(t *testing.T) {
+	p := Plan{Steps: []Step{{ID: "a\"]\nclick s0 \"javascript:x\"`<script>"}}}
+	if text := p.Mermaid(); strings.ContainsAny(strings.TrimPrefix(text, "flowchart LR\n"), "<`") || strings.Count(text, "\n") != 2 {
+		t.Errorf("got %s", text)
+	}
+}

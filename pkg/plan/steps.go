@@ -1,0 +1,193 @@
+package plan
+
+import (
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"chaosgate/pkg/diag"
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/quantity"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+func (b *builder) step(pointer string, s *spec.Step) {
+	step := Step{
+		ID: s.ID, Line: b.spec.Doc.Value(pointer + "/id").Line, Needs: append([]string{}, s.Needs...), During: s.During, When: When(or(s.When, string(WhenPass))),
+		Timeout: b.duration(pointer+"/timeout", s.Timeout, 0),
+	}
+	if s.Retry != nil {
+		step.Retry.Times, _ = strconv.Atoi(s.Retry.Times)
+		step.Retry.Every = b.duration(pointer+"/retry/every", s.Retry.Every, defaultEvery)
+	}
+	switch {
+	case s.Fault != "":
+		step.Fault = b.fault(pointer, s)
+	case s.Wait != "":
+		step.Wait = b.duration(pointer+"/wait", s.Wait, 0)
+	case s.Action != nil:
+		step.Action = b.action(pointer+"/action", s.Action)
+	default:
+		c := b.stepCheck(pointer, s)
+		step.Check = &c
+	}
+	b.plan.Steps = append(b.plan.Steps, step)
+}
+
+func (b *builder) action(pointer string, a *spec.Action) *Action {
+	if a.HTTP != nil {
+		return &Action{HTTP: b.http(pointer+"/http", a.HTTP)}
+	}
+	return &Action{Exec: b.exec(pointer+"/exec", a.Exec)}
+}
+
+// fault decides an injection: what, on which services, with which parameters.
+func (b *builder) fault(pointer string, s *spec.Step) *Fault {
+	kind, ok := b.kind(pointer+"/fault", s.Fault)
+	if !ok || s.Target == nil {
+		return &Fault{Kind: s.Fault}
+	}
+	f := &Fault{Kind: s.Fault, To: s.Target.To, Duration: b.duration(pointer+"/duration", s.Duration, 0), Proof: kind.Proof}
+	b.durationRule(pointer, kind, s)
+	f.Selection = b.selection(pointer+"/target", s)
+	if s.Target.Pick != "" {
+		f.Candidates = append([]string{}, s.Target.Service...)
+	}
+	if s.Target.To != "" {
+		b.link(pointer+"/target/to", kind, f)
+	}
+	b.database(pointer+"/target/database", kind, s.Target)
+	with := map[string]string{}
+	for name, text := range s.With {
+		with[name], _, _ = b.literal(text)
+	}
+	params, problems := kind.CheckParams(with)
+	for _, p := range problems {
+		b.key(pointer+"/with/"+spec.Escape(p.Name), "parameter", p.Hint, "%s", p.Message)
+	}
+	f.Params = params
+	if s.Target.Database != "" {
+		f.Params["database"] = s.Target.Database
+	}
+	return f
+}
+
+// kind finds the fault, and says why it cannot be used here.
+func (b *builder) kind(pointer, name string) (fault.Kind, bool) {
+	i := slices.IndexFunc(b.site.Faults, func(k fault.Kind) bool { return k.Name == name })
+	if i < 0 {
+		var names []string
+		for _, k := range b.site.Faults {
+			names = append(names, k.Name)
+		}
+		hint := diag.DidYouMean(name, names)
+		if hint == "" {
+			hint = "there are " + list(names)
+		}
+		b.value(pointer, "unknown-fault", hint, "there is no fault %q", name)
+		return fault.Kind{}, false
+	}
+	kind := b.site.Faults[i]
+	for _, need := range kind.Needs {
+		if !slices.Contains(b.site.Capabilities, need) {
+			b.value(pointer, "unsupported-fault", "", "%s cannot be done in environment %s: its target, %s, cannot %s", name, b.site.Name, b.site.Environment.Target, need)
+		}
+	}
+	if allowed := b.site.Policy.Faults; len(allowed) > 0 && !slices.ContainsFunc(allowed, func(p string) bool { return matches(p, name) }) {
+		b.value(pointer, "policy", "", "the policy in chaos.yaml does not allow %s; it allows %s", name, list(allowed))
+	}
+	return kind, true
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+func (b *builder) durationRule(pointer string, kind fault.Kind, s *spec.Step) {
+	switch {
+	case kind.Duration == fault.DurationRequired && s.Duration == "":
+		b.key(pointer+"/fault", "duration", "add duration: 5s", "%s needs a duration", kind.Name)
+	case kind.Duration == fault.DurationNone && s.Duration != "":
+		b.key(pointer+"/duration", "duration", "remove it", "%s happens once and has no duration", kind.Name)
+	}
+}
+
+func (b *builder) selection(pointer string, s *spec.Step) target.Selection {
+	t := s.Target
+	known := true
+	for i, name := range t.Service {
+		at := pointer + "/service"
+		if len(t.Service) > 1 {
+			at += "/" + strconv.Itoa(i)
+		}
+		known = b.service(at, name) && known
+		if slices.Contains(b.site.Policy.Services.Deny, name) {
+			b.value(at, "policy", "", "the policy in chaos.yaml does not allow to hit %s", name)
+		}
+	}
+	b.instances(pointer+"/instances", t.Instances)
+	sel := target.Selection{Services: append([]string{}, t.Service...), Instances: or(t.Instances, "all"), Seed: draw(b.site.Seed, b.spec.Name, s.ID)}
+	if known && t.Pick == "random" {
+		random := rand.New(rand.NewPCG(sel.Seed, 0))
+		sel.Services = []string{t.Service[random.IntN(len(t.Service))]}
+	}
+	return sel
+}
+
+func (b *builder) instances(pointer, text string) {
+	if text == "" || text == "one" || text == "all" {
+		return
+	}
+	if n, err := strconv.Atoi(text); err == nil && n > 0 {
+		return
+	}
+	if share, err := quantity.ParsePercent(text); err == nil && share > 0 && share <= 1 {
+		return
+	}
+	b.value(pointer, "instances", "", "instances is %q, expected one, all, a number or a percentage", text)
+}
+
+// link checks that there is something between the two ends.
+func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
+	if !kind.Link {
+		b.key(pointer, "target", "remove it", "%s does not act on a link, so it has no other end", kind.Name)
+		return
+	}
+	if !b.service(pointer, f.To) {
+		return
+	}
+	for _, from := range f.Selection.Services {
+		if !slices.Contains(b.site.Environment.Services[from].Links, f.To) && !slices.Contains(b.site.Environment.Services[f.To].Links, from) {
+			b.value(pointer, "target", "see links in chaos.yaml", "there is no link between %s and %s", from, f.To)
+		}
+	}
+}
+
+func (b *builder) database(pointer string, kind fault.Kind, t *spec.Target) {
+	if t.Database != "" && !kind.Database {
+		b.key(pointer, "target", "remove it", "%s does not act on a database", kind.Name)
+		return
+	}
+	if !kind.Database {
+		return
+	}
+	for _, name := range t.Service {
+		service, ok := b.site.Environment.Services[name]
+		var names []string
+		for n := range service.Databases {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		switch {
+		case !ok:
+		case t.Database == "" && len(names) != 1:
+			b.key(strings.TrimSuffix(pointer, "/database"), "target", "", "%s has %d databases in chaos.yaml, so one must be named; there are: %s", name, len(names), list(names))
+		case t.Database != "" && !slices.Contains(names, t.Database):
+			b.value(pointer, "target", diag.DidYouMean(t.Database, names), "%s has no database %q in chaos.yaml", name, t.Database)
+		}
+	}
+}

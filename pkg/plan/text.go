@@ -1,0 +1,333 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"chaosgate/pkg/metrics"
+	"chaosgate/pkg/quantity"
+)
+
+// String is the plan for a reviewer: what is done to what, when, for how long, how it is proven, and what must hold.
+func (p *Plan) String() string {
+	w := &writer{}
+	w.line(0, "experiment %s (%s)", p.Name, p.File)
+	if p.Title != "" {
+		w.line(1, "claim: %s", p.Title)
+	}
+	if p.Owner != "" {
+		w.line(1, "owner: %s", p.Owner)
+	}
+	w.line(1, "environment %s, target %s, scraped every %s, seed %d", p.Environment, p.Target, dur(p.Interval), p.Seed)
+	w.line(1, "takes %s if all goes well, at most %s; longest chain: %s", dur(p.Expected), dur(p.Timeout), or(strings.Join(p.Critical, " -> "), "none"))
+	w.gap()
+	p.writeTraffic(w)
+	p.writeSteady(w)
+	p.writeSteps(w)
+	p.writeRecovery(w)
+	p.writeAbort(w)
+	return w.String()
+}
+
+// writer collects indented lines. Nothing in them can steer a terminal.
+type writer struct{ strings.Builder }
+
+func (w *writer) line(indent int, format string, args ...any) {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+	w.WriteString(strings.Repeat("  ", indent) + text + "\n")
+}
+
+func (w *writer) gap() { w.WriteByte('\n') }
+
+func dur(d Duration) string {
+	if t := time.Duration(d); t < time.Minute {
+		return quantity.Format(t.Seconds(), quantity.Time)
+	}
+	return time.Duration(d).Round(100 * time.Millisecond).String()
+}
+
+// at is an offset from the first step: +00:03.0.
+func at(d Duration) string {
+	t := time.Duration(d)
+	return fmt.Sprintf("+%02d:%04.1f", int(t.Minutes()), (t % time.Minute).Seconds())
+}
+
+func (p *Plan) writeTraffic(w *writer) {
+	if len(p.Traffic) == 0 {
+		w.line(0, "traffic: none")
+		w.gap()
+		return
+	}
+	w.line(0, "traffic, from before the steady state until after recovery:")
+	for _, t := range p.Traffic {
+		w.line(1, "%s %s%s at %g/s", t.Method, t.Service, t.Path, t.Rate)
+	}
+	w.gap()
+}
+
+func (p *Plan) writeSteady(w *writer) {
+	w.line(0, "steady state, observed for %s; unless all of it holds, nothing is injected:", dur(p.SteadyFor))
+	for _, c := range p.Steady {
+		p.writeCheck(w, 1, c)
+	}
+	w.gap()
+}
+
+func (p *Plan) writeSteps(w *writer) {
+	w.line(0, "steps:")
+	for _, s := range p.Steps {
+		if s.During == "" {
+			p.writeStep(w, 1, s)
+		}
+	}
+	w.gap()
+}
+
+func (p *Plan) writeStep(w *writer, indent int, s Step) {
+	switch {
+	case s.Fault != nil:
+		p.writeFault(w, indent, s)
+	case s.Check != nil:
+		p.writeCheck(w, indent, *s.Check, at(s.Starts)+" ", conditions(s))
+	case s.Action != nil:
+		w.line(indent, "%s %s: %s%s", at(s.Starts), s.ID, s.Action.describe(), conditions(s))
+	default:
+		w.line(indent, "%s %s: wait %s%s", at(s.Starts), s.ID, dur(s.Wait), conditions(s))
+	}
+}
+
+func (a Action) describe() string {
+	if a.HTTP != nil {
+		return fmt.Sprintf("request %s %s%s, must answer below 400", a.HTTP.Method, a.HTTP.Service, a.HTTP.Path)
+	}
+	return fmt.Sprintf("run %q, must exit 0", a.Exec.Command)
+}
+
+// conditions says what a step waits for and how it is repeated.
+func conditions(s Step) string {
+	var parts []string
+	if len(s.Needs) > 0 {
+		text := "after " + strings.Join(s.Needs, ", ")
+		if s.When != WhenPass {
+			text += ", when " + string(s.When)
+		}
+		parts = append(parts, text)
+	}
+	if s.Timeout > 0 {
+		parts = append(parts, "timeout "+dur(s.Timeout))
+	}
+	if s.Retry.Times > 0 {
+		parts = append(parts, fmt.Sprintf("tried up to %d times, %s apart", s.Retry.Times+1, dur(s.Retry.Every)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
+}
+
+func (p *Plan) writeFault(w *writer, indent int, s Step) {
+	f := s.Fault
+	span := "once"
+	if f.Duration > 0 {
+		span = "for " + dur(f.Duration)
+	}
+	w.line(indent, "%s %s: INJECT %s on %s %s%s%s", at(s.Starts), s.ID, f.Kind, f.blast(p.Seed), span, params(f), conditions(s))
+	w.line(indent+1, "proven by: %s", f.Proof)
+	for _, inner := range p.Steps {
+		if inner.During == s.ID {
+			p.writeStep(w, indent+1, inner)
+		}
+	}
+	if f.Duration > 0 {
+		w.line(indent, "%s %s: REVERT, verified by readback", at(s.Starts+s.Takes), s.ID)
+	}
+}
+
+// blast is the blast radius in words.
+func (f Fault) blast(seed uint64) string {
+	text := strings.Join(f.Selection.Services, " and ")
+	if f.Candidates != nil {
+		text += fmt.Sprintf(" (picked at random from %s; seed %d)", strings.Join(f.Candidates, ", "), seed)
+	}
+	if f.To != "" {
+		text = "the link " + text + " -> " + f.To
+	}
+	if f.Selection.Instances != "all" {
+		text += ", instances: " + f.Selection.Instances
+	}
+	return text
+}
+
+func params(f *Fault) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(f.Params)) {
+		if f.Params[name] != "" {
+			parts = append(parts, name+" "+f.Params[name])
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(parts, ", ")
+}
+
+// writeCheck writes a check in one line, and the PromQL that it becomes below.
+func (p *Plan) writeCheck(w *writer, indent int, c Check, around ...string) {
+	before, after := "", ""
+	if len(around) == 2 {
+		before, after = around[0], around[1]
+	}
+	optional := ""
+	if !c.Required {
+		optional = " [shown only]"
+	}
+	name := c.ID
+	if c.Reuses != "" {
+		name += " (again: " + c.Reuses + ")"
+	}
+	w.line(indent, "%s%s: %s, %s%s%s%s", before, name, c.subject(), c.expected(), c.looks(), optional, after)
+	if c.Probe.Metric() {
+		w.line(indent+1, "%s", c.query(time.Duration(p.Interval)))
+	}
+}
+
+func (c Check) subject() string {
+	switch x := c.Probe; {
+	case x.Ratio != nil:
+		return "ratio of events"
+	case x.Quantile != nil:
+		return fmt.Sprintf("%g-quantile", x.Quantile.Q)
+	case x.HTTP != nil:
+		return fmt.Sprintf("%s %s%s", x.HTTP.Method, x.HTTP.Service, x.HTTP.Path)
+	case x.TCP != nil:
+		return "connection to " + x.TCP.Service
+	case x.Exec != nil:
+		return fmt.Sprintf("command %q", x.Exec.Command)
+	case x.State != nil:
+		return "state of " + x.State.Service
+	case x.Promql != nil && x.Promql.Each != "":
+		return x.Promql.Each + " series"
+	}
+	return "value"
+}
+
+var operators = map[Op]string{Min: ">=", Max: "<=", Equals: "=", Between: "between", MaxIncrease: "rises by at most", MaxDecrease: "falls by at most", Class: "is", Contains: "", Matches: "", JSONEquals: ""}
+
+func (c Check) expected() string {
+	var parts []string
+	for _, e := range c.Expect {
+		subject := strings.ReplaceAll(strings.TrimSuffix(e.On, "_seconds"), "_", " ") + " "
+		if e.On == "value" {
+			subject = ""
+		}
+		parts = append(parts, strings.TrimSpace(subject+operators[e.Op]+" "+e.words()))
+	}
+	return "expect " + strings.Join(parts, " and ")
+}
+
+// words is a limit with where it comes from.
+func (e Expect) words() string {
+	text := e.Written
+	if e.Threshold == "" {
+		return text
+	}
+	text = quantity.Format(e.Limit, e.Unit)
+	if e.Op == Between {
+		text += " to " + quantity.Format(e.High, e.Unit)
+	}
+	text += " ($" + e.Threshold
+	if e.Override != "" {
+		text += ", set by environment " + e.Override
+	}
+	return text + ")"
+}
+
+// looks says when the check looks.
+func (c Check) looks() string {
+	window := ""
+	if c.Probe.Metric() {
+		window = ", over the whole phase"
+		if c.Window > 0 {
+			window = ", window " + dur(c.Window)
+		}
+	}
+	switch c.Mode {
+	case Continuous:
+		hold := ", all looks must hold"
+		switch {
+		case c.Hold.MinRatio > 0:
+			hold = fmt.Sprintf(", %g%% of looks must hold", c.Hold.MinRatio*100)
+		case c.Hold.MaxBreach > 0:
+			hold = ", no breach over " + dur(c.Hold.MaxBreach)
+		}
+		if c.For > 0 {
+			return window + ", every " + dur(c.Every) + " for " + dur(c.For) + hold
+		}
+		return window + ", every " + dur(c.Every) + hold
+	case Eventually:
+		text := window + ", within " + dur(c.Within)
+		if c.For > 0 {
+			text += " and then for " + dur(c.For)
+		}
+		return text
+	}
+	if c.Baseline {
+		window += ", against the steady state"
+	}
+	return window
+}
+
+// query is the PromQL as it will be asked; $window stays where the phase decides it.
+func (c Check) query(interval time.Duration) string {
+	const open = 24 * time.Hour
+	w := time.Duration(c.Window)
+	if w == 0 {
+		w = open
+	}
+	text := ""
+	switch x := c.Probe; {
+	case x.Ratio != nil:
+		r, _ := metrics.Ratio(x.Ratio.Part, x.Ratio.Total, w)
+		text = r.Value
+	case x.Quantile != nil:
+		r, _ := metrics.Quantile(x.Quantile.Q, x.Quantile.Of, w)
+		text = r.Value
+	case x.Promql != nil && c.Window == 0:
+		return strings.Join(strings.Fields(x.Promql.Query), " ")
+	default:
+		text = metrics.Render(x.Promql.Query, w, interval)
+	}
+	if c.Window == 0 {
+		text = strings.ReplaceAll(text, millis(Duration(open)), metrics.WindowVariable)
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func (p *Plan) writeRecovery(w *writer) {
+	w.line(0, "recovery: within %s after the last fault the whole steady state holds again, for %s", dur(p.Recovery.Within), dur(p.Recovery.For))
+}
+
+func (p *Plan) writeAbort(w *writer) {
+	if len(p.Abort) == 0 {
+		return
+	}
+	w.gap()
+	w.line(0, "rolled back at once when one of these is missed:")
+	for _, c := range p.Abort {
+		lasting := ""
+		if c.For > 0 {
+			lasting = " for " + dur(c.For)
+		}
+		w.line(1, "%s: %s, %s%s, every %s", c.ID, c.subject(), c.expected(), lasting, dur(c.Every))
+		w.line(2, "%s", c.query(time.Duration(p.Interval)))
+	}
+}
