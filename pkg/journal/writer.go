@@ -1,0 +1,161 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+// Writer appends events to a journal file, one write per event, so that a killed process loses at most the line it was writing.
+// It is safe for concurrent use. After the first failed write every further Append fails with the same error: a run that cannot
+// be recorded must not go on.
+type Writer struct {
+	mu        sync.Mutex
+	file      file
+	seq       int64
+	start     time.Time
+	observers []Observer
+	failed    error
+}
+
+// file is what a Writer needs of an *os.File; tests put a full disk in its place.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// Observer sees each event after it was written, in order. It must return quickly and must not call the Writer.
+type Observer func(Event)
+
+// Create makes a new journal; the file must not exist yet.
+func Create(path string, observers ...Observer) (*Writer, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("create the journal: %w", err)
+	}
+	return newWriter(f, observers...), nil
+}
+
+func newWriter(f file, observers ...Observer) *Writer {
+	return &Writer{file: f, start: time.Now(), observers: observers}
+}
+
+// Resume opens the journal of a run that has ended or died, to append to it. A torn last line is cut off. The events so far are returned.
+func Resume(path string, observers ...Observer) (*Writer, []Event, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the journal: %w", err)
+	}
+	events, whole, err := read(f)
+	if err == nil && len(events) == 0 {
+		err = errors.New("it holds no event")
+	}
+	if err == nil {
+		err = f.Truncate(whole)
+	}
+	if err == nil {
+		_, err = f.Seek(whole, io.SeekStart)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("resume the journal %s: %w", path, err), f.Close())
+	}
+	w := newWriter(f, observers...)
+	last := events[len(events)-1]
+	w.seq = last.Seq
+	w.start = resumedStart(events[0], last)
+	return w, events, nil
+}
+
+// resumedStart keeps Mono increasing in a resumed journal even if the wall clock was set back since.
+func resumedStart(first, last Event) time.Time {
+	now := time.Now()
+	since := now.Sub(first.Time) + first.Mono
+	return now.Add(-max(since, last.Mono))
+}
+
+// Entry is an event to be written; the Writer adds number and times.
+type Entry struct {
+	Type       Type
+	Experiment string
+	Step       string
+	Attempt    int
+	Data       any // marshalled as JSON; nil for none
+}
+
+// Append writes one event. It is not synced to disk: that is for Undo records, see RecordUndo.
+func (w *Writer) Append(e Entry) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.append(e)
+}
+
+// RecordUndo writes an undo and returns only when it is on disk. If it fails, the change must not be made.
+func (w *Writer) RecordUndo(experiment, step string, u target.Undo) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.append(Entry{Type: UndoRecorded, Experiment: experiment, Step: step, Data: u}); err != nil {
+		return err
+	}
+	if err := w.file.Sync(); err != nil {
+		w.failed = fmt.Errorf("sync the journal: %w", err)
+	}
+	return w.failed
+}
+
+func (w *Writer) append(e Entry) error {
+	if w.failed != nil {
+		return w.failed
+	}
+	event, err := w.event(e)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("journal event %s: %w", e.Type, err)
+	}
+	if _, err := w.file.Write(append(line, '\n')); err != nil {
+		w.failed = fmt.Errorf("write the journal: %w", err)
+		return w.failed
+	}
+	w.seq = event.Seq
+	for _, o := range w.observers {
+		o(event)
+	}
+	return nil
+}
+
+func (w *Writer) event(e Entry) (Event, error) {
+	now := time.Now()
+	event := Event{
+		Seq: w.seq + 1, Time: now.UTC(), Mono: now.Sub(w.start),
+		Type: e.Type, Experiment: e.Experiment, Step: e.Step, Attempt: e.Attempt,
+	}
+	if e.Data == nil {
+		return event, nil
+	}
+	data, err := json.Marshal(e.Data)
+	if err != nil {
+		return event, fmt.Errorf("journal event %s: %w", e.Type, err)
+	}
+	event.Data = data
+	return event, nil
+}
+
+// Close syncs and closes the file. It does not hide an earlier failure.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := errors.Join(w.failed, w.file.Sync(), w.file.Close())
+	if w.failed == nil {
+		w.failed = errors.New("the journal is closed")
+	}
+	return err
+}
