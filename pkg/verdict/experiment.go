@@ -1,0 +1,342 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/target"
+)
+
+// stepRecord is what the journal holds about one step, fault or probe.
+type stepRecord struct {
+	result   *journal.StepResult
+	info     *journal.FaultInfo
+	active   *fault.Effect
+	checked  *fault.Effect
+	reverted *fault.Effect
+	from, to target.Duration
+	pending  int    // undos that are not verified
+	undoneBy string // who verified the last one
+}
+
+func (s *stepRecord) add(e journal.Event) error {
+	switch e.Type {
+	case journal.StepEnded:
+		return decodeInto(e, &s.result)
+	case journal.FaultArmed:
+		return decodeInto(e, &s.info)
+	case journal.FaultActive:
+		s.from = target.Duration(e.Mono)
+		s.checked, s.reverted = nil, nil
+		return decodeInto(e, &s.active)
+	case journal.FaultChecked:
+		return decodeInto(e, &s.checked)
+	case journal.FaultEnding:
+		s.to = target.Duration(e.Mono)
+	case journal.FaultReverted:
+		return decodeInto(e, &s.reverted)
+	case journal.UndoRecorded:
+		s.pending++
+	case journal.UndoDone:
+		return s.addUndo(e)
+	}
+	return nil
+}
+
+func (s *stepRecord) addUndo(e journal.Event) error {
+	done, err := journal.Decode[journal.UndoResult](e)
+	if done.Verified {
+		s.pending--
+		s.undoneBy = done.By
+	}
+	return err
+}
+
+// revert says whether the fault is verified to be gone: by its own readback, or by whoever rolled back after a run that died.
+func (s *stepRecord) revert() (bool, string) {
+	if s.reverted == nil && s.pending == 0 && s.undoneBy != "" && s.undoneBy != "run" {
+		return true, "undone by the " + s.undoneBy
+	}
+	return proven(s.reverted)
+}
+
+// judge starts from "nothing is shown" and needs every part to pass.
+func (r *record) judge() Experiment {
+	e := Experiment{Name: r.plan.Name, State: Inconclusive, Reasons: []Reason{}, Checks: []Check{}, Faults: []Fault{}}
+	if r.end != nil {
+		e.Wall, e.Critical = r.end.Wall, r.end.Critical
+	}
+	if !r.started {
+		e.close("", Error, "not-run", "it was not run")
+		e.State = Error
+		return e
+	}
+	steady := r.judgeSteady(&e)
+	r.judgeAborts(&e)
+	if steady && r.methodRuns {
+		r.judgeSteps(&e)
+		r.judgeAbortConditions(&e)
+		r.judgeRecovery(&e)
+	}
+	r.judgeFrame(&e)
+	r.judgeFindings(&e)
+	states := []State{Pass}
+	for _, reason := range e.Reasons {
+		states = append(states, reason.State)
+	}
+	e.State = Merge(states...)
+	if e.State == Pass && !r.dry && (!steady || !r.methodRuns) {
+		e.close("", Error, "not-run", "its steps were never started")
+		e.State = Error
+	}
+	return e
+}
+
+func (e *Experiment) close(step string, s State, rule, text string) {
+	e.Reasons = append(e.Reasons, Reason{Experiment: e.Name, Step: step, State: s, Rule: rule, Text: text})
+}
+
+// judgeSteady says whether the steady state was met. If not, the experiment was not tested: that is Inconclusive, and Error only if we could not look.
+func (r *record) judgeSteady(e *Experiment) bool {
+	met := true
+	for _, c := range r.plan.Steady {
+		check := r.judgeCheck(c, "steady-state", journal.Steady)
+		e.Checks = append(e.Checks, check)
+		if !c.Required || check.State == Pass {
+			continue
+		}
+		met = false
+		state := Inconclusive
+		if check.State == Error {
+			state = Error
+		}
+		e.close(c.ID, state, "steady-state", "not tested: the steady state was not met before anything was injected: "+check.Reason)
+	}
+	return met
+}
+
+// judgeCheck judges the looks of the last attempt.
+func (r *record) judgeCheck(c plan.Check, role string, phase journal.PhaseName) Check {
+	check := Check{ID: c.ID, Role: role, Required: c.Required, Attempts: 1}
+	var looks []journal.Observation
+	for _, l := range r.looks[c.ID] {
+		if l.Phase != phase {
+			continue
+		}
+		if l.attempt > check.Attempts {
+			check.Attempts, looks = l.attempt, nil
+		}
+		looks = append(looks, l.Observation)
+	}
+	check.Looks = len(looks)
+	check.Judgement = Judge(c, looks)
+	if c.Mode == plan.Eventually {
+		if at, ok := Held(c, looks); ok {
+			check.Elapsed = target.Duration(at)
+		}
+	}
+	return check
+}
+
+func (r *record) judgeAborts(e *Experiment) {
+	for _, a := range r.aborts {
+		switch a.Cause {
+		case "condition":
+			e.close(a.By, Fail, "aborted", "aborted and rolled back: "+a.Reason)
+		case "steady-state": // told by judgeSteady
+		case "interrupt":
+			e.close("", Error, "interrupted", "interrupted by "+a.By)
+		case "timeout":
+			e.close("", Error, "timeout", a.Reason)
+		default:
+			e.close("", Error, "aborted", a.Reason)
+		}
+	}
+}
+
+func (r *record) judgeSteps(e *Experiment) {
+	probes, skipped := 0, 0
+	for _, s := range r.plan.Steps {
+		rec := r.step(s.ID)
+		switch {
+		case s.Fault != nil:
+			r.judgeFault(e, s, rec)
+		case s.Check != nil:
+			check := r.judgeStepCheck(e, s, rec)
+			if check.Required {
+				probes++
+			}
+			if check.Required && check.Skipped {
+				skipped++
+			}
+		default:
+			ended(e, s, rec)
+		}
+	}
+	if probes > 0 && probes == skipped {
+		e.close("", Inconclusive, "all-skipped", "every check of the steps was skipped, so nothing is shown")
+	}
+}
+
+// ended says whether a step was carried out, and closes the gate if it was not. A step skipped by its own `when` is no failure;
+// one skipped because something it needs went wrong is told by what went wrong, but closes as well.
+func ended(e *Experiment, s plan.Step, rec *stepRecord) bool {
+	switch {
+	case rec.result == nil:
+		e.close(s.ID, Error, "never-ended", "the step never ended")
+	case rec.result.Status == journal.Skipped && s.When == plan.WhenFail:
+	case rec.result.Status == journal.Skipped:
+		e.close(s.ID, Inconclusive, "skipped", "skipped: "+rec.result.Reason)
+	case rec.result.Status == journal.Cancelled: // why is told by the abort; by itself it only leaves the step without evidence
+		e.close(s.ID, Inconclusive, "cancelled", "the step was cancelled: "+rec.result.Error)
+	case rec.result.Status != journal.Done:
+		e.close(s.ID, Error, string(rec.result.Status), fmt.Sprintf("the step %s: %s", spokenStatus(rec.result.Status), rec.result.Error))
+	default:
+		return true
+	}
+	return false
+}
+
+func spokenStatus(s journal.Status) string {
+	if s == journal.TimedOut {
+		return "ran out of time"
+	}
+	return "could not be carried out"
+}
+
+func (r *record) judgeStepCheck(e *Experiment, s plan.Step, rec *stepRecord) Check {
+	check := r.judgeCheck(*s.Check, "step", journal.Method)
+	check.Skipped = rec.result != nil && rec.result.Status == journal.Skipped
+	if check.Skipped {
+		check.Judgement = Judgement{State: Inconclusive, Rule: "skipped", Reason: "skipped: " + rec.result.Reason}
+	}
+	e.Checks = append(e.Checks, check)
+	if !s.Check.Required {
+		return check
+	}
+	if ended(e, s, rec) && check.State != Pass {
+		e.close(s.ID, check.State, check.Rule, check.Reason)
+	}
+	return check
+}
+
+// judgeFault needs a proven effect, also at the end of the active phase, and a verified revert.
+func (r *record) judgeFault(e *Experiment, s plan.Step, rec *stepRecord) {
+	f := Fault{ID: s.ID, Kind: s.Fault.Kind, Targets: []string{}, State: Pass, ActiveFrom: rec.from, ActiveTo: rec.to}
+	f.Skipped = rec.result != nil && rec.result.Status == journal.Skipped
+	if rec.info != nil {
+		for _, t := range rec.info.Targets {
+			f.Targets = append(f.Targets, t.Instance)
+		}
+	}
+	f.Effective, f.Effect = effective(rec)
+	f.Reverted, f.Revert = rec.revert()
+	before := len(e.Reasons)
+	if ended(e, s, rec) && !f.Effective {
+		e.close(s.ID, Inconclusive, "no-effect", "the fault had no proven effect: "+f.Effect)
+	}
+	if rec.active != nil && !f.Reverted {
+		e.close(s.ID, Dirty, "revert", "the revert is not verified: "+f.Revert)
+	}
+	for _, reason := range e.Reasons[before:] {
+		f.State = max(f.State, reason.State)
+	}
+	e.Faults = append(e.Faults, f)
+}
+
+func proven(e *fault.Effect) (bool, string) {
+	if e == nil {
+		return false, "there is no readback"
+	}
+	return e.Proven, e.Summary
+}
+
+// effective needs the readback after injection and, if there is one, the last before the revert.
+func effective(rec *stepRecord) (bool, string) {
+	ok, text := proven(rec.active)
+	if !ok || rec.checked == nil {
+		return ok, text
+	}
+	if rec.checked.Summary != text {
+		text += "; " + rec.checked.Summary
+	}
+	return rec.checked.Proven, text
+}
+
+func (r *record) judgeAbortConditions(e *Experiment) {
+	for _, c := range r.plan.Abort {
+		check := Check{ID: c.ID, Role: "abort", Required: c.Required, Attempts: 1}
+		var looks []journal.Observation
+		seen := false
+		for _, l := range r.looks[c.ID] {
+			looks = append(looks, l.Observation)
+			state := JudgeLook(c, l.Observation).State
+			seen = seen || state == Pass || state == Fail
+		}
+		check.Looks = len(looks)
+		j, breached := Breached(c, looks)
+		switch {
+		case breached:
+			check.Judgement = j
+			if !slices.ContainsFunc(r.aborts, func(a journal.AbortInfo) bool { return a.By == c.ID }) {
+				e.close(c.ID, Fail, "aborted", "the abort condition was breached: "+j.Reason)
+			}
+		case seen:
+			check.Judgement = Judgement{State: Pass, Rule: RuleHold, Reason: fmt.Sprintf("never breached for %s in %d looks", time.Duration(c.For), len(looks))}
+		default:
+			check.Judgement = Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "the abort condition never had data, so it guarded nothing"}
+			e.close(c.ID, Inconclusive, RuleNoData, check.Reason)
+		}
+		e.Checks = append(e.Checks, check)
+	}
+}
+
+// judgeRecovery recomputes the recovery from the looks; what the executor noted is not believed.
+func (r *record) judgeRecovery(e *Experiment) {
+	if len(r.aborts) > 0 {
+		return
+	}
+	rec := JudgeRecovery(r.plan, r.recovery)
+	if rec.State == Inconclusive && rec.Reason == "" {
+		rec.Reason = "the recovery was not observed to its end"
+		if r.recovered != nil && r.recovered.Reason != "" {
+			rec.Reason = r.recovered.Reason
+		}
+	}
+	e.Recovery = &rec
+	if rec.State != Pass {
+		e.close("", rec.State, "recovery", rec.Reason)
+	}
+}
+
+// judgeFrame looks at what surrounds the steps: the environment and the experiment's own end.
+func (r *record) judgeFrame(e *Experiment) {
+	switch {
+	case r.end == nil:
+		e.close("", Error, "incomplete", "the experiment did not end")
+	case !r.end.OK:
+		e.close("", Error, "error", r.end.Error)
+	case r.down == nil:
+		e.close("", Dirty, "environment", "the run did not take the environment down")
+	}
+	if r.down != nil && !r.down.OK {
+		e.close("", Dirty, "environment", "the environment is not clean: "+r.down.Error)
+	}
+}
+
+func (r *record) judgeFindings(e *Experiment) {
+	for _, f := range r.findings {
+		var state State
+		if f.Closes == "" {
+			continue
+		}
+		if err := state.UnmarshalText([]byte(f.Closes)); err != nil {
+			state = Error
+		}
+		e.close("", state, f.Kind, f.Message)
+	}
+}

@@ -1,0 +1,208 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/metrics"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/quantity"
+)
+
+// The keys of Observation.Events.
+const (
+	EventsPart     = "part"           // of ratio: how much the part counter rose
+	EventsTotal    = "total"          // of ratio: how much the total rose
+	EventsCount    = "count"          // of quantile: how many observations the histogram took
+	EventsLast     = "in_last_bucket" // of quantile: 1 if it lies beyond the last finite bound
+	EventsBound    = "last_bound"     // of quantile: that bound
+	EventsPresence = "presence"       // of promql with noData: zero: how many series the presence selector found
+)
+
+// judgeMetric applies the rules about evidence first and compares last.
+func judgeMetric(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
+	if len(o.Warnings) > 0 {
+		return Judgement{State: Inconclusive, Rule: RuleWarnings, Reason: "the metrics source warned: " + strings.Join(o.Warnings, "; ")}
+	}
+	switch {
+	case o.Missing != "" || len(o.Series) == 0:
+		return judgeMissing(c, e, o)
+	case e.Op == plan.MaxIncrease || e.Op == plan.MaxDecrease:
+		return judgeChange(e, o)
+	case c.Probe.Ratio != nil:
+		return judgeRatio(e, o)
+	case c.Probe.Quantile != nil:
+		return judgeQuantile(c.Probe.Quantile.Q, e, o)
+	default:
+		return judgeSeries(c.Probe.Promql, e, o.Series)
+	}
+}
+
+func judgeMissing(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
+	reason := o.Missing
+	if reason == "" {
+		reason = "the query answered no series"
+	}
+	j := Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "no data: " + reason}
+	if c.Probe.Promql == nil {
+		return j
+	}
+	switch c.Probe.Promql.NoData {
+	case "fail":
+		j.State = Fail
+	case "zero":
+		if o.Events[EventsPresence] > 0 {
+			return compare(e, 0, "the value (no data, counted as 0 because "+c.Probe.Promql.Presence+" has data)")
+		}
+		j.Reason += fmt.Sprintf(", and %s has no data either", c.Probe.Promql.Presence)
+	}
+	return j
+}
+
+func judgeSeries(p *plan.Promql, e plan.Expect, series []metrics.Series) Judgement {
+	if p == nil || p.Each == "" {
+		if len(series) != 1 {
+			return several(series)
+		}
+		return compare(e, last(series[0]), "the value")
+	}
+	all := make([]Judgement, len(series))
+	for i, s := range series {
+		all[i] = compare(e, last(s), "the value of "+labels(s))
+	}
+	if p.Each == "any" {
+		return slices.MinFunc(all, func(a, b Judgement) int { return int(a.State) - int(b.State) })
+	}
+	return worst(all)
+}
+
+func several(series []metrics.Series) Judgement {
+	return Judgement{State: Inconclusive, Rule: RuleSeveral, Reason: fmt.Sprintf(
+		"%d series where exactly one is expected (%s, %s, ...): aggregate them, or say each: all or each: any",
+		len(series), labels(series[0]), labels(series[1]))}
+}
+
+// last is the value of a series, NaN if it has none.
+func last(s metrics.Series) float64 {
+	if len(s.Points) == 0 {
+		return math.NaN()
+	}
+	return float64(s.Points[len(s.Points)-1].V)
+}
+
+func labels(s metrics.Series) string {
+	var parts []string
+	for name, v := range s.Labels {
+		parts = append(parts, fmt.Sprintf("%s=%q", name, v))
+	}
+	slices.Sort(parts)
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// judgeRatio compares the 95 % bounds of the ratio with the limit, not the ratio: few events show little.
+func judgeRatio(e plan.Expect, o journal.Observation) Judgement {
+	part, total := o.Events[EventsPart], o.Events[EventsTotal]
+	if math.IsNaN(total) || total < 1 {
+		return Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "no event in the window: the total did not rise"}
+	}
+	j := compare(e, part/total, fmt.Sprintf("the ratio (%.0f of %.0f)", part, total))
+	if j.Rule != RuleLimit {
+		return j
+	}
+	low, high := wilson(part, total)
+	limit := e.Limit
+	switch e.Op {
+	case plan.Max:
+		j.State = side(high <= limit && total >= faultless(limit) || part == 0 && limit == 0, low > limit)
+	case plan.Min:
+		j.State = side(low >= limit && total >= faultless(1-limit) || part >= total && limit == 1, high < limit)
+	case plan.Between:
+		j.State = side(low >= limit && high <= e.High, high < limit || low > e.High)
+		if part/total > (limit+e.High)/2 {
+			limit = e.High
+		}
+	}
+	if j.State == Inconclusive {
+		j.Rule = RuleThin
+		j.Reason = thin(j.Reason, part, total, low, high, limit)
+	}
+	return j
+}
+
+func thin(reason string, part, total, low, high, limit float64) string {
+	need := settling(part, total, limit)
+	text := fmt.Sprintf("%s, but so few events leave anything from %s to %s possible", reason,
+		quantity.Format(low, quantity.Percent), quantity.Format(high, quantity.Percent))
+	if math.IsInf(need, 1) {
+		return text + "; it lies on the limit, so no number of events would settle it"
+	}
+	return fmt.Sprintf("%s; about %.0f events would settle it", text, need)
+}
+
+func side(pass, fail bool) State {
+	switch {
+	case pass:
+		return Pass
+	case fail:
+		return Fail
+	default:
+		return Inconclusive
+	}
+}
+
+// judgeQuantile asks for 10/(1-q) events, so that about ten of them lie beyond the quantile.
+func judgeQuantile(q float64, e plan.Expect, o journal.Observation) Judgement {
+	if len(o.Series) != 1 {
+		return several(o.Series)
+	}
+	need := math.Ceil(10/(1-q) - 1e-9)
+	if got := o.Events[EventsCount]; !(math.Round(got) >= need) {
+		return Judgement{State: Inconclusive, Rule: RuleThin, Reason: fmt.Sprintf(
+			"%.0f events are too few for the %g-quantile; it takes %.0f", got, q, need)}
+	}
+	what := fmt.Sprintf("the %g-quantile", q)
+	if o.Events[EventsLast] == 0 {
+		return compare(e, last(o.Series[0]), what)
+	}
+	return judgeBeyond(e, o.Events[EventsBound], what)
+}
+
+// judgeBeyond compares a value of which only a lower bound is known.
+func judgeBeyond(e plan.Expect, bound float64, what string) Judgement {
+	j := Judgement{State: Inconclusive, Rule: RuleBucket, Value: value(e, bound)}
+	switch e.Op {
+	case plan.Max:
+		j.State = side(false, bound > e.Limit)
+	case plan.Min:
+		j.State = side(bound >= e.Limit, false)
+	case plan.Between:
+		j.State = side(false, bound > e.High)
+	}
+	j.Value.Text = "more than " + j.Value.Text
+	j.Reason = fmt.Sprintf("%s is more than %s, the last bound of its histogram; expected %s", what, quantity.Format(bound, e.Unit), describe(e))
+	return j
+}
+
+// judgeChange compares the relative change against the baseline.
+func judgeChange(e plan.Expect, o journal.Observation) Judgement {
+	if len(o.Series) != 1 {
+		return several(o.Series)
+	}
+	if len(o.Baseline) != 1 {
+		return Judgement{State: Inconclusive, Rule: RuleBaseline, Reason: fmt.Sprintf("the baseline answered %d series, expected one", len(o.Baseline))}
+	}
+	now, before := last(o.Series[0]), last(o.Baseline[0])
+	change := (now - before) / math.Abs(before)
+	if e.Op == plan.MaxDecrease {
+		change = -change
+	}
+	if math.IsNaN(change) || math.IsInf(change, 0) {
+		return Judgement{State: Inconclusive, Rule: RuleBaseline, Reason: fmt.Sprintf("the baseline is %v and the value %v: no change can be computed", before, now)}
+	}
+	j := compare(e, change, fmt.Sprintf("the change from %.4g to %.4g", before, now))
+	j.Value.Baseline = &before
+	return j
+}
