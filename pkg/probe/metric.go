@@ -1,0 +1,119 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/metrics"
+	"chaosgate/pkg/plan"
+)
+
+// The keys of Observation.Events, as the verdict reads them.
+const (
+	eventsPart     = "part"
+	eventsTotal    = "total"
+	eventsCount    = "count"
+	eventsLast     = "in_last_bucket"
+	eventsBound    = "last_bound"
+	eventsPresence = "presence"
+)
+
+// stretch is what one look of a metric probe covers: its queries are evaluated at its end, over the whole of it. Its ends are whole milliseconds, which is
+// as exactly as scrapes are timed.
+type stretch struct{ from, to time.Time }
+
+// stretchOf is a window, or the last part of it if the check has a shorter window of its own.
+func stretchOf(from, to time.Time, own plan.Duration) stretch {
+	if at := to.Add(-time.Duration(own)); own > 0 && at.After(from) {
+		from = at
+	}
+	return stretch{from.Truncate(time.Millisecond), to.Truncate(time.Millisecond)}
+}
+
+// window is the range for PromQL. A range leaves out what lies exactly at its beginning, and the window begins with a scrape: one millisecond more
+// takes it in.
+func (s stretch) window() time.Duration { return s.to.Sub(s.from) + time.Millisecond }
+
+// render fills the window in.
+func (s stretch) render(query string) string {
+	return strings.ReplaceAll(query, metrics.WindowVariable, fmt.Sprintf("%dms", s.window().Milliseconds()))
+}
+
+// inquiry is one look of a metric probe under way. After its first error it asks nothing more.
+type inquiry struct {
+	stretch
+	source metrics.Source
+	seen   journal.Observation
+	err    error
+}
+
+// inquire looks with a query that is compared, and gathers beside it what tells how far its answer is to be trusted.
+func inquire(ctx context.Context, d Deps, c plan.Check, w Window, query func(stretch) (string, error), gather func(context.Context, *inquiry)) journal.Observation {
+	begun := time.Now()
+	q := &inquiry{stretch: stretchOf(w.From, w.To, c.Window), source: d.Source}
+	q.seen = journal.Observation{At: q.to, From: q.from, Source: d.Source.Describe(), Events: map[string]float64{}}
+	q.seen.Query, q.err = query(q.stretch)
+	q.seen.Series = q.ask(ctx, q.seen.Query, q.to)
+	gather(ctx, q)
+	if c.Baseline && !w.BaselineTo.IsZero() {
+		before := stretchOf(w.BaselineFrom, w.BaselineTo, c.Window)
+		same, _ := query(before) // it did not fail above
+		q.seen.Baseline = q.ask(ctx, same, before.to)
+	}
+	if q.err != nil {
+		q.seen.Error = d.mask(explain(ctx, begun, q.err).Error())
+	}
+	return q.seen
+}
+
+// ask keeps the warnings of the source.
+func (q *inquiry) ask(ctx context.Context, query string, at time.Time) []metrics.Series {
+	if q.err != nil {
+		return nil
+	}
+	r, err := q.source.Query(ctx, query, at)
+	if err != nil {
+		q.err = err
+		return nil
+	}
+	q.seen.Source = r.Source
+	for _, w := range r.Warnings {
+		if !slices.Contains(q.seen.Warnings, w) {
+			q.seen.Warnings = append(q.seen.Warnings, w)
+		}
+	}
+	return r.Series
+}
+
+// count keeps the single value of a query under a name; where there is no such number there is no count.
+func (q *inquiry) count(ctx context.Context, event, query string) {
+	series := q.ask(ctx, query, q.to)
+	if len(series) != 1 || len(series[0].Points) == 0 {
+		return
+	}
+	if n := float64(series[0].Points[0].V); !math.IsNaN(n) && !math.IsInf(n, 0) {
+		q.seen.Events[event] = n
+	}
+}
+
+// expect keeps as Missing why one of the selectors has no data, if that looks like a mistake or like something that is not there any more.
+func (q *inquiry) expect(ctx context.Context, selectors ...string) {
+	for _, s := range selectors {
+		if q.err != nil || q.seen.Missing != "" {
+			return
+		}
+		q.seen.Missing, q.err = metrics.Absent(ctx, q.source, s, q.from, q.to)
+	}
+}
+
+// missing keeps why there is no answer, if there is none and nothing better is known.
+func (q *inquiry) missing(why string) {
+	if q.err == nil && q.seen.Missing == "" && len(q.seen.Series) == 0 {
+		q.seen.Missing = why
+	}
+}
