@@ -1,0 +1,159 @@
+// Package executor walks plans and records what happens. It decides nothing and judges nothing beyond what it must act on, and for that it asks the
+// same pure functions that later judge the journal. Whatever happens, it rolls back what it has begun.
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/metrics"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/probe"
+	"chaosgate/pkg/target"
+)
+
+// Metrics is a source that can be asked to look at everything right now.
+type Metrics interface {
+	metrics.Source
+	// Flush returns when every target has been scraped after the call, or has failed to answer. A window that ends with a Flush is complete.
+	Flush(context.Context) error
+	Close() error
+}
+
+// Load is running traffic. Stop ends it and says in a sentence if it could not keep its rate.
+type Load interface {
+	Stop(context.Context) (problem string)
+}
+
+// Parts are what an executor works with. They are called for each experiment, from several goroutines.
+type Parts struct {
+	Open    func(plan.Plan) (target.Environment, error)
+	Load    func(context.Context, plan.Plan, target.Environment) (Load, error)
+	Measure func(context.Context, plan.Plan, target.Environment, Load) (Metrics, error)
+	Fault   func(kind string) (fault.Kind, bool)
+	Look    func(context.Context, probe.Deps, plan.Check, probe.Window) journal.Observation
+	Act     func(context.Context, probe.Deps, plan.Action) error
+	Deps    probe.Deps // its Source and Environment are filled in for each experiment
+}
+
+// Options say how plans are run.
+type Options struct {
+	Jobs int  // experiments at once, at least 1
+	Mode Mode // what is left out
+}
+
+// Mode says what is left out of a run.
+type Mode string
+
+// The modes.
+const (
+	Inject Mode = "inject"  // everything
+	DryRun Mode = "dry-run" // everything but injection
+)
+
+// Interrupted is the cause with which a context is cancelled to end a run early, after rollback.
+type Interrupted struct{ Signal string } // "SIGINT"
+
+func (i Interrupted) Error() string { return "interrupted by " + i.Signal }
+
+// Run carries out the plans and returns when everything is rolled back. The error is about the run as such (the journal cannot be written); what became
+// of the experiments is in the journal. With several jobs the longest experiments start first.
+func Run(ctx context.Context, w *journal.Writer, plans []plan.Plan, parts Parts, opts Options) error {
+	for _, p := range plans {
+		if err := w.Append(journal.Entry{Type: journal.Planned, Experiment: p.Name, Data: p}); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	runLanes(ctx, cancel, w, schedule(plans, opts.Jobs), parts, opts)
+	return endRun(context.Cause(ctx), w)
+}
+
+// endRun records how the run as a whole ended, and why if that was early.
+func endRun(cause error, w *journal.Writer) error {
+	end := journal.Outcome{OK: cause == nil}
+	if cause != nil {
+		end.Error = cause.Error()
+		if err := w.Append(journal.Entry{Type: journal.Aborted, Data: abortInfo(cause)}); err != nil {
+			return err
+		}
+	}
+	return w.Append(journal.Entry{Type: journal.RunEnded, Data: end})
+}
+
+// schedule keeps the given order for one lane; on several the longest go first, which packs them best.
+func schedule(plans []plan.Plan, jobs int) []plan.Plan {
+	plans = slices.Clone(plans)
+	if jobs > 1 {
+		slices.SortStableFunc(plans, func(a, b plan.Plan) int { return int(b.Expected - a.Expected) })
+	}
+	return plans
+}
+
+func runLanes(ctx context.Context, cancel context.CancelCauseFunc, w *journal.Writer, plans []plan.Plan, parts Parts, opts Options) {
+	queue := make(chan plan.Plan, len(plans))
+	for _, p := range plans {
+		queue <- p
+	}
+	close(queue)
+	var lanes sync.WaitGroup
+	for range max(1, opts.Jobs) {
+		lanes.Go(func() {
+			for p := range queue {
+				if ctx.Err() != nil {
+					return
+				}
+				newExperiment(p, w, parts, opts.Mode, cancel).run(ctx)
+			}
+		})
+	}
+	lanes.Wait()
+}
+
+// abortError is why an experiment was cancelled.
+type abortError struct{ journal.AbortInfo }
+
+func (e abortError) Error() string { return e.Reason }
+
+// abortInfo turns the cause of a cancelled context into what the journal says about it.
+func abortInfo(cause error) journal.AbortInfo {
+	var abort abortError
+	if errors.As(cause, &abort) {
+		return abort.AbortInfo
+	}
+	var interrupted Interrupted
+	if errors.As(cause, &interrupted) {
+		return journal.AbortInfo{Cause: "interrupt", By: interrupted.Signal, Reason: cause.Error()}
+	}
+	return journal.AbortInfo{Cause: "error", Reason: cause.Error()}
+}
+
+func timedOut(limit plan.Duration) error {
+	return abortError{journal.AbortInfo{Cause: "timeout", Reason: fmt.Sprintf("the experiment was not done within its timeout of %v", time.Duration(limit))}}
+}
+
+// sleep waits until t or until ctx is done, and says which: nil or the cause.
+func sleep(ctx context.Context, until time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	d := time.Until(until)
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,372 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/probe"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/verdict"
+)
+
+func TestAFaultsLife(t *testing.T) {
+	l := newLab(t)
+	v, events := l.run(t.Context(), labPlan(
+		faultStep("hit", 20*ms), probeStep("holds", "hit"), plan.Step{ID: "after", When: plan.WhenPass, Needs: []string{"hit"}, Wait: ms}), Inject)
+	open(t, v)
+	l.before("up", "prepare hit", "inject hit", "look holds", "revert hit", "traffic stopped", "down")
+	at := func(typ journal.Type, step string) int {
+		return slices.IndexFunc(events, func(e journal.Event) bool { return e.Type == typ && e.Step == step })
+	}
+	order := []int{
+		at(journal.UndoRecorded, "hit"), at(journal.FaultActive, "hit"), at(journal.FaultEnding, "hit"), at(journal.Looked, "holds"),
+		at(journal.FaultReverted, "hit"), at(journal.UndoDone, "hit"), at(journal.StepEnded, "hit"), at(journal.StepStarted, "after"),
+	}
+	if !slices.IsSorted(order) || order[0] < 0 {
+		t.Errorf("the events are out of order: %v", order)
+	}
+}
+
+func TestNothingIsInjectedUnlessTheSteadyStateIsMet(t *testing.T) {
+	l := newLab(t)
+	l.value = func(id string, _ probe.Window) float64 { return 9 }
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms)), Inject)
+	closedWith(t, v, verdict.ExitInconclusive, "steady-state")
+	l.never("inject hit")
+	l.before("prepare hit", "revert hit", "down")
+}
+
+func TestAServiceThatFallsByItselfHasNoSteadyState(t *testing.T) {
+	l := newLab(t)
+	l.events <- target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1"}
+	p := labPlan(faultStep("hit", ms))
+	p.SteadyFor = 500 * ms
+	v, _ := l.run(t.Context(), p, Inject)
+	closedWith(t, v, verdict.ExitInconclusive, "unexpected-exit")
+	l.never("inject hit")
+}
+
+func TestTroubleWithAFault(t *testing.T) {
+	trouble := errors.New("trouble")
+	for name, c := range map[string]struct {
+		spoil func(*lab)
+		exit  int
+		rule  string
+	}{
+		"cannot be prepared":      {func(l *lab) { l.prepareErr = trouble }, verdict.ExitError, "failed"},
+		"cannot be injected":      {func(l *lab) { l.injectErr = trouble }, verdict.ExitError, "failed"},
+		"has no effect":           {func(l *lab) { l.unproven = true }, verdict.ExitInconclusive, "no-effect"},
+		"loses its effect":        {func(l *lab) { l.fades = true }, verdict.ExitInconclusive, "no-effect"},
+		"cannot be reverted":      {func(l *lab) { l.revertErr = trouble }, verdict.ExitDirty, "revert"},
+		"leaves a dirty system":   {func(l *lab) { l.downErr = trouble }, verdict.ExitDirty, "environment"},
+		"system does not come up": {func(l *lab) { l.upErr = trouble }, verdict.ExitError, "error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			c.spoil(l)
+			v, _ := l.run(t.Context(), labPlan(faultStep("hit", 10*ms), probeStep("holds", "hit"), probeStep("later", "", "hit")), Inject)
+			closedWith(t, v, c.exit, c.rule)
+			l.before("up", "down")
+			if l.upErr == nil && l.times("revert hit") == 0 {
+				t.Error("the fault was not reverted")
+			}
+		})
+	}
+}
+
+func TestStepsAfterAFailedFaultDoNotStart(t *testing.T) {
+	l := newLab(t)
+	l.injectErr = errors.New("trouble")
+	l.run(t.Context(), labPlan(faultStep("hit", 10*ms), probeStep("holds", "hit"), faultStep("second", ms, "hit")), Inject)
+	l.never("look holds")
+	l.never("inject second")
+}
+
+func TestInjectionIsRetriedAfterARevert(t *testing.T) {
+	l := newLab(t)
+	l.injectFails = 1
+	s := faultStep("hit", 10*ms)
+	s.Retry = plan.Retry{Times: 1, Every: ms}
+	v, _ := l.run(t.Context(), labPlan(s), Inject)
+	open(t, v)
+	l.before("inject hit", "revert hit", "prepare hit", "inject hit", "revert hit")
+}
+
+func TestADryRunInjectsNothing(t *testing.T) {
+	l := newLab(t)
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms)), DryRun)
+	closedWith(t, v, verdict.ExitInconclusive, "dry-run")
+	l.never("prepare hit")
+	l.never("inject hit")
+}
+
+func TestTheRunIsRolledBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*plan.Plan, *lab, context.CancelCauseFunc)
+		exit int
+		rule string
+	}{
+		"out of time": {func(p *plan.Plan, _ *lab, _ context.CancelCauseFunc) { p.Timeout = 60 * ms }, verdict.ExitError, "timeout"},
+		"interrupted": {func(_ *plan.Plan, l *lab, cancel context.CancelCauseFunc) {
+			l.onInject = func() { time.AfterFunc(20*time.Millisecond, func() { cancel(Interrupted{"SIGINT"}) }) }
+		}, verdict.ExitInterrupt, "interrupted"},
+		"terminated": {func(_ *plan.Plan, l *lab, cancel context.CancelCauseFunc) {
+			l.onInject = func() { cancel(Interrupted{"SIGTERM"}) }
+		}, verdict.ExitTerminated, "interrupted"},
+		"aborted": {func(p *plan.Plan, l *lab, _ context.CancelCauseFunc) {
+			p.Abort = []plan.Check{*check("outage")}
+			p.Abort[0].For = 20 * ms
+			l.value = func(id string, _ probe.Window) float64 { return map[string]float64{"outage": 9}[id] }
+		}, verdict.ExitFail, "aborted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			p := labPlan(faultStep("hit", 60_000*ms), probeStep("holds", "hit"), faultStep("second", ms, "hit"))
+			c.end(&p, l, cancel)
+			began := time.Now()
+			v, _ := l.run(ctx, p, Inject)
+			closedWith(t, v, c.exit, c.rule)
+			l.before("inject hit", "revert hit", "down")
+			l.never("inject second")
+			l.never("revert hit with a dead context")
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it took %v to end", took)
+			}
+		})
+	}
+}
+
+func TestWhen(t *testing.T) {
+	for _, c := range []struct {
+		when   plan.When
+		failed bool
+		runs   bool
+	}{
+		{plan.WhenPass, false, true}, {plan.WhenPass, true, false},
+		{plan.WhenFail, false, false}, {plan.WhenFail, true, true},
+		{plan.WhenAlways, false, true}, {plan.WhenAlways, true, true},
+	} {
+		l := newLab(t)
+		l.value = func(id string, _ probe.Window) float64 {
+			if c.failed && id == "first" {
+				return 9
+			}
+			return 1
+		}
+		second := probeStep("second", "", "first")
+		second.When = c.when
+		v, _ := l.run(t.Context(), labPlan(probeStep("first", ""), second), Inject)
+		if got := l.times("look second") > 0; got != c.runs {
+			t.Errorf("when: %s after failed=%v: ran %v, want %v", c.when, c.failed, got, c.runs)
+		}
+		if (v.Gate == verdict.Open) == c.failed {
+			t.Errorf("when: %s after failed=%v: gate %s: %+v", c.when, c.failed, v.Gate, v.Reasons)
+		}
+	}
+}
+
+func TestNestedFaultsEndBeforeTheOuterOne(t *testing.T) {
+	l := newLab(t)
+	inner := faultStep("inner", 10*ms)
+	inner.During = "outer"
+	v, _ := l.run(t.Context(), labPlan(faultStep("outer", 40*ms), inner), Inject)
+	open(t, v)
+	l.before("inject outer", "inject inner", "revert inner", "revert outer")
+}
+
+func TestAStepThatIsTooLateForItsPhase(t *testing.T) {
+	l := newLab(t)
+	late := probeStep("late", "hit", "slow")
+	late.Check.Mode = plan.Continuous
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 10*ms), plan.Step{ID: "slow", When: plan.WhenPass, Wait: 80 * ms}, late), Inject)
+	closedWith(t, v, verdict.ExitError, "failed")
+	l.never("look late")
+}
+
+func TestContinuousChecksStopWithTheirPhase(t *testing.T) {
+	l := newLab(t)
+	s := probeStep("steady-on", "hit")
+	s.Check.Mode = plan.Continuous
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 100*ms), s), Inject)
+	open(t, v)
+	if n := l.times("look steady-on"); n < 3 || n > 40 {
+		t.Errorf("%d looks in 100ms at one every 5ms", n)
+	}
+	l.before("look steady-on", "revert hit")
+}
+
+func TestEventually(t *testing.T) {
+	l := newLab(t)
+	var n atomic.Int64
+	l.value = func(id string, _ probe.Window) float64 {
+		if id == "back" && n.Add(1) < 4 {
+			return 9
+		}
+		return 1
+	}
+	s := probeStep("back", "", "hit")
+	s.Check.Mode, s.Check.Within = plan.Eventually, 5000*ms
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms), s), Inject)
+	open(t, v)
+	if n.Load() != 4 {
+		t.Errorf("%d looks, want to stop at the first that holds, the 4th", n.Load())
+	}
+}
+
+func TestRetriesStayVisibleAndTheLastCounts(t *testing.T) {
+	l := newLab(t)
+	var n atomic.Int64
+	l.value = func(id string, _ probe.Window) float64 {
+		if id == "flaky" && n.Add(1) == 1 {
+			return 9
+		}
+		return 1
+	}
+	s := probeStep("flaky", "")
+	s.Retry = plan.Retry{Times: 2, Every: ms}
+	v, events := l.run(t.Context(), labPlan(s), Inject)
+	open(t, v)
+	attempts := 0
+	for _, e := range events {
+		if e.Type == journal.StepStarted && e.Step == "flaky" {
+			attempts++
+		}
+	}
+	if attempts != 2 || v.Experiments[0].Checks[1].Attempts != 2 {
+		t.Errorf("%d attempts in the journal, %d in the verdict, want 2", attempts, v.Experiments[0].Checks[1].Attempts)
+	}
+}
+
+func TestAProbeThatHangsIsAnError(t *testing.T) {
+	l := newLab(t)
+	l.hang = "stuck"
+	s := probeStep("stuck", "")
+	s.Timeout = 30 * ms
+	v, _ := l.run(t.Context(), labPlan(s), Inject)
+	closedWith(t, v, verdict.ExitError, "timed-out")
+}
+
+func TestAnActionThatFailsFailsTheRun(t *testing.T) {
+	l := newLab(t)
+	l.act = func() error { return errors.New("status 500") }
+	v, _ := l.run(t.Context(), labPlan(plan.Step{ID: "prepare-data", When: plan.WhenPass, Action: &plan.Action{}}), Inject)
+	closedWith(t, v, verdict.ExitError, "failed")
+}
+
+func TestASystemThatDoesNotComeBackFails(t *testing.T) {
+	l := newLab(t)
+	var injected atomic.Bool
+	l.onInject = func() { injected.Store(true) }
+	l.value = func(string, probe.Window) float64 {
+		if injected.Load() {
+			return 9
+		}
+		return 1
+	}
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms)), Inject)
+	closedWith(t, v, verdict.ExitFail, "recovery")
+}
+
+func TestRecoveryTimeCountsFromTheRevert(t *testing.T) {
+	l := newLab(t)
+	var back atomic.Pointer[time.Time]
+	l.value = func(_ string, w probe.Window) float64 {
+		if w.Phase != journal.Recovery {
+			return 1
+		}
+		at := time.Now().Add(60 * time.Millisecond)
+		back.CompareAndSwap(nil, &at)
+		if w.From.Before(*back.Load()) {
+			return 9
+		}
+		return 1
+	}
+	p := labPlan(faultStep("hit", ms))
+	p.Recovery.Within = 5000 * ms
+	v, _ := l.run(t.Context(), p, Inject)
+	open(t, v)
+	if took := time.Duration(v.Experiments[0].Recovery.Took); took < 40*time.Millisecond || took > 2*time.Second {
+		t.Errorf("recovered after %v, want a little more than 60ms", took)
+	}
+}
+
+// No fault may exist whose undo is not on disk: when the journal cannot be written any more, nothing is injected.
+func TestNothingIsInjectedThatIsNotRecorded(t *testing.T) {
+	l := newLab(t)
+	path := filepath.Join(t.TempDir(), "journal.jsonl")
+	w, err := journal.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Append(journal.Entry{Type: journal.RunStarted, Data: journal.RunInfo{FormatVersion: journal.FormatVersion}}); err != nil {
+		t.Fatal(err)
+	}
+	var closed atomic.Bool
+	l.value = func(string, probe.Window) float64 {
+		if closed.CompareAndSwap(false, true) {
+			w.Close() // as good as a full disk: every further write fails
+		}
+		return 1
+	}
+	err = Run(t.Context(), w, []plan.Plan{labPlan(faultStep("hit", 10*ms))}, l.parts(), Options{Jobs: 1, Mode: Inject})
+	if err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("got %v, want the journal's error", err)
+	}
+	l.never("inject hit")
+	l.before("up", "down")
+}
+
+func TestExperimentsThatWereNotReachedAreNotPassed(t *testing.T) {
+	l := newLab(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(Interrupted{"SIGINT"})
+	v, _ := l.run(ctx, labPlan(), Inject)
+	closedWith(t, v, verdict.ExitInterrupt, "not-run")
+}
+
+func TestLongestFirstOnSeveralLanes(t *testing.T) {
+	plans := []plan.Plan{{Name: "a", Expected: 1}, {Name: "b", Expected: 3}, {Name: "c", Expected: 2}}
+	names := func(plans []plan.Plan) (all string) {
+		for _, p := range plans {
+			all += p.Name
+		}
+		return all
+	}
+	if got := names(schedule(plans, 1)); got != "abc" {
+		t.Errorf("on one lane: %s, want the given order", got)
+	}
+	if got := names(schedule(plans, 2)); got != "bca" {
+		t.Errorf("on two lanes: %s, want the longest first", got)
+	}
+}
+
+func BenchmarkChainOfWaits(b *testing.B) {
+	steps := []plan.Step{{ID: "w0", When: plan.WhenPass}}
+	for i := 1; i < 10_000; i++ {
+		steps = append(steps, plan.Step{ID: fmt.Sprintf("w%d", i), When: plan.WhenPass, Needs: []string{fmt.Sprintf("w%d", i-1)}})
+	}
+	p := labPlan(steps...)
+	for b.Loop() {
+		l := newLab(nil)
+		w, err := journal.Create(filepath.Join(b.TempDir(), "journal.jsonl"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		x := newExperiment(p, w, l.parts(), Inject, func(err error) { b.Fatal(err) })
+		x.env, x.metrics = l, l
+		x.method(b.Context(), func(err error) { b.Fatal(err) })
+		if err := w.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/probe"
+	"chaosgate/pkg/target"
+)
+
+// downTimeout bounds taking an environment down, and revertTimeout one attempt to revert a fault: neither may hang for ever on a target that does not answer.
+const (
+	downTimeout   = 30 * time.Second
+	revertTimeout = 20 * time.Second
+	revertTries   = 3
+)
+
+// experiment is one experiment on its way.
+type experiment struct {
+	plan    plan.Plan
+	mode    Mode
+	parts   Parts
+	journal *journal.Writer
+	failRun context.CancelCauseFunc // ends the whole run: the journal cannot be written
+
+	env     target.Environment
+	metrics Metrics
+	deps    probe.Deps
+
+	began                time.Time // traffic runs from here on
+	steadyFrom, steadyTo time.Time
+	faults               map[string]*faultRun
+	aborted              sync.Once
+	phase                phaseBox
+}
+
+// phaseBox holds the current phase for the goroutine that watches the instances.
+type phaseBox struct {
+	mu   sync.Mutex
+	name journal.PhaseName
+}
+
+func (b *phaseBox) set(name journal.PhaseName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.name = name
+}
+
+func (b *phaseBox) get() journal.PhaseName {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.name
+}
+
+func newExperiment(p plan.Plan, w *journal.Writer, parts Parts, mode Mode, failRun context.CancelCauseFunc) *experiment {
+	x := &experiment{plan: p, mode: mode, parts: parts, journal: w, failRun: failRun, faults: map[string]*faultRun{}}
+	for _, s := range p.Steps {
+		if s.Fault != nil {
+			x.faults[s.ID] = newFaultRun(s)
+		}
+	}
+	return x
+}
+
+// note writes an event. A journal that cannot be written ends the run: nothing may happen that is not recorded.
+func (x *experiment) note(t journal.Type, step string, attempt int, data any) {
+	err := x.journal.Append(journal.Entry{Type: t, Experiment: x.plan.Name, Step: step, Attempt: attempt, Data: data})
+	if err != nil {
+		x.failRun(err)
+	}
+}
+
+// run carries the experiment out, from the environment's start to its verified end.
+func (x *experiment) run(ctx context.Context) {
+	x.note(journal.ExperimentStarted, "", 0, nil)
+	result := journal.ExperimentResult{Outcome: journal.Outcome{OK: true}, Critical: x.plan.Expected}
+	wall, err := x.inEnvironment(ctx)
+	if err != nil {
+		result.Outcome = journal.Outcome{Error: err.Error()}
+	}
+	result.Wall = target.Duration(wall)
+	if ctx.Err() != nil {
+		x.noteAborted(context.Cause(ctx))
+	}
+	x.note(journal.ExperimentEnded, "", 0, result)
+}
+
+// inEnvironment starts the environment, does the work and takes the environment down. The environment's own undo is recorded before anything of it exists,
+// and is done when Down has verified that nothing is left.
+func (x *experiment) inEnvironment(ctx context.Context) (wall time.Duration, err error) {
+	env, err := x.parts.Open(x.plan)
+	if err != nil {
+		return 0, fmt.Errorf("open the environment: %w", err)
+	}
+	x.env = env
+	defer func() { err = errors.Join(err, env.Close()) }()
+	var undos []string
+	before := time.Now()
+	err = env.Up(ctx, func(u target.Undo) error {
+		undos = append(undos, u.ID)
+		return x.journal.RecordUndo(x.plan.Name, "", u)
+	})
+	if err != nil {
+		x.undone(undos, x.down(ctx))
+		return 0, fmt.Errorf("start the environment: %w", err)
+	}
+	watched := x.watchInstances(ctx)
+	x.note(journal.EnvironmentUp, "", 0, journal.EnvironmentInfo{Took: target.Duration(time.Since(before)), Interval: x.plan.Interval})
+	wall, err = x.timed(ctx, watched)
+	x.undone(undos, x.down(ctx))
+	<-watched.done
+	return wall, err
+}
+
+func (x *experiment) down(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
+	defer cancel()
+	err := x.env.Down(ctx)
+	out := journal.Outcome{OK: err == nil}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	x.note(journal.EnvironmentDown, "", 0, out)
+	return err
+}
+
+func (x *experiment) undone(ids []string, err error) {
+	for _, id := range ids {
+		x.note(journal.UndoDone, "", 0, undoResult(id, err))
+	}
+}
+
+func undoResult(id string, err error) journal.UndoResult {
+	r := journal.UndoResult{ID: id, Verified: err == nil, By: "run"}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+// timed is what the plan's expected duration is about: everything between the environment's start and its end.
+func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, error) {
+	x.began = time.Now()
+	ctx, stop := context.WithTimeoutCause(ctx, time.Duration(x.plan.Timeout), timedOut(x.plan.Timeout))
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched.onExit(cancel)
+	unwatch := context.AfterFunc(ctx, func() { x.noteAborted(context.Cause(ctx)) })
+	defer unwatch()
+	load, err := x.parts.Load(ctx, x.plan, x.env)
+	if err != nil {
+		return time.Since(x.began), fmt.Errorf("start the traffic: %w", err)
+	}
+	defer func() { x.stopLoad(ctx, load) }()
+	x.metrics, err = x.parts.Measure(ctx, x.plan, x.env, load)
+	if err != nil {
+		return time.Since(x.began), fmt.Errorf("start measuring: %w", err)
+	}
+	defer func() { err = errors.Join(err, x.metrics.Close()) }()
+	x.deps = x.parts.Deps
+	x.deps.Source, x.deps.Environment = x.metrics, x.env
+	x.work(ctx, cancel)
+	if ctx.Err() != nil {
+		x.noteAborted(context.Cause(ctx))
+	}
+	wall := time.Since(x.began)
+	unwatch()
+	x.keepCharts(ctx)
+	return wall, err
+}
+
+func (x *experiment) stopLoad(ctx context.Context, load Load) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
+	defer cancel()
+	if problem := load.Stop(ctx); problem != "" {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "traffic", Subject: "traffic", Message: problem})
+	}
+}
+
+// work is the experiment proper: nothing is injected unless the steady state was met.
+func (x *experiment) work(ctx context.Context, cancel context.CancelCauseFunc) {
+	met := x.steadyState(ctx)
+	if !met || x.mode == DryRun || ctx.Err() != nil {
+		x.disarm(ctx)
+		return
+	}
+	x.method(ctx, cancel)
+}
+
+// noteAborted says once why the experiment ended early.
+func (x *experiment) noteAborted(cause error) {
+	x.aborted.Do(func() {
+		info := abortInfo(cause)
+		x.note(journal.Aborted, "", 0, info)
+	})
+}
+
+func (x *experiment) startPhase(name journal.PhaseName) {
+	x.phase.set(name)
+	x.note(journal.PhaseStarted, "", 0, journal.Phase{Name: name})
+}
+
+func (x *experiment) endPhase(name journal.PhaseName) {
+	x.note(journal.PhaseEnded, "", 0, journal.Phase{Name: name})
+}
+
+// flush completes the scrapes up to now. A target that does not answer shows in its own series; only a broken source is an error, and
+// that shows in every look.
+func (x *experiment) flush(ctx context.Context) {
+	if err := x.metrics.Flush(ctx); err != nil && ctx.Err() == nil {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "scrape-failed", Subject: "metrics", Message: err.Error(), At: time.Now()})
+	}
+}

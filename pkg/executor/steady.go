@@ -1,0 +1,73 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/probe"
+	"chaosgate/pkg/verdict"
+)
+
+// steadyState observes the steady state and says whether all of its required checks pass. Meanwhile the faults that start first are armed.
+func (x *experiment) steadyState(ctx context.Context) bool {
+	x.startPhase(journal.Steady)
+	defer x.endPhase(journal.Steady)
+	x.steadyFrom = time.Now()
+	x.flush(ctx)
+	var arming sync.WaitGroup
+	if x.mode != DryRun {
+		arming.Go(func() { x.armEarly(ctx) })
+	}
+	met := x.lookSteady(ctx, func(c plan.Check) bool { return !c.Probe.Metric() }, x.steadyFrom)
+	err := sleep(ctx, x.steadyFrom.Add(time.Duration(x.plan.SteadyFor)))
+	arming.Wait()
+	if err != nil {
+		return false
+	}
+	x.flush(ctx)
+	x.steadyTo = time.Now()
+	return x.lookSteady(ctx, func(c plan.Check) bool { return c.Probe.Metric() }, x.steadyTo) && met && ctx.Err() == nil
+}
+
+// lookSteady looks at the chosen checks side by side and says whether those that are required pass.
+func (x *experiment) lookSteady(ctx context.Context, chosen func(plan.Check) bool, at time.Time) bool {
+	var looking sync.WaitGroup
+	met := make([]bool, len(x.plan.Steady))
+	for i, c := range x.plan.Steady {
+		met[i] = true
+		if !chosen(c) {
+			continue
+		}
+		looking.Go(func() {
+			o := x.look(ctx, c, probe.Window{Phase: journal.Steady, From: x.steadyFrom, To: at}, x.steadyFrom)
+			x.note(journal.Looked, c.ID, 1, o)
+			j := verdict.JudgeLook(c, o)
+			x.note(journal.CheckEnded, c.ID, 0, journal.CheckResult{Phase: journal.Steady, State: j.State.String(), Reason: j.Reason})
+			met[i] = j.State == verdict.Pass || !c.Required
+		})
+	}
+	looking.Wait()
+	for _, m := range met {
+		if !m {
+			return false
+		}
+	}
+	return true
+}
+
+// lookTimeout bounds a single look that has no timeout of its own.
+const lookTimeout = 5 * time.Second
+
+// look looks once. since is what the offset counts from.
+func (x *experiment) look(ctx context.Context, c plan.Check, w probe.Window, since time.Time) journal.Observation {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	offset := time.Since(since)
+	o := x.parts.Look(ctx, x.deps, c, w)
+	o.Phase = w.Phase
+	o.Offset = plan.Duration(offset)
+	return o
+}

@@ -1,0 +1,103 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/verdict"
+)
+
+// watch follows what happens to the instances until the environment is down.
+type watch struct {
+	mu    sync.Mutex
+	exit  context.CancelCauseFunc
+	cause error // of an exit that came before there was anything to cancel
+	done  chan struct{}
+}
+
+// onExit says what to cancel when an instance ends by itself before anything is injected.
+func (w *watch) onExit(cancel context.CancelCauseFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.exit = cancel
+	if w.cause != nil {
+		cancel(w.cause)
+	}
+}
+
+func (w *watch) cancel(cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause = cause; w.exit != nil {
+		w.exit(cause)
+	}
+}
+
+func (x *experiment) watchInstances(context.Context) *watch {
+	w := &watch{done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		for e := range x.env.Events() {
+			x.note(journal.InstanceEvent, "", 0, e)
+			x.judgeInstance(w, e)
+		}
+	}()
+	return w
+}
+
+// judgeInstance turns an exit that nothing caused on purpose into a finding. Before anything is injected it ends the experiment: a system that falls by
+// itself has no steady state.
+func (x *experiment) judgeInstance(w *watch, e target.Event) {
+	if e.Type == target.GaveUp {
+		x.find("gave-up", e, fmt.Sprintf("%s will not be started again: %s", e.Instance, e.Detail), "")
+		return
+	}
+	if e.Type != target.Exited || e.Expected {
+		return
+	}
+	if phase := x.phase.get(); phase == journal.Method || phase == journal.Recovery {
+		x.find("unexpected-exit", e, fmt.Sprintf("%s ended by itself: %s", e.Instance, e.Detail), "")
+		return
+	}
+	reason := fmt.Sprintf("%s ended by itself before anything was injected: %s", e.Instance, e.Detail)
+	x.find("unexpected-exit", e, reason, verdict.Inconclusive.String())
+	w.cancel(abortError{journal.AbortInfo{Cause: "steady-state", By: e.Instance, Reason: reason}})
+}
+
+func (x *experiment) find(kind string, e target.Event, message, closes string) {
+	x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: kind, Subject: e.Instance, Message: message, At: e.Time, Closes: closes})
+}
+
+// watchAbort looks at the abort conditions every scrape interval. A breach cancels everything.
+func (x *experiment) watchAbort(ctx context.Context, abort context.CancelCauseFunc) {
+	var watching sync.WaitGroup
+	for _, c := range x.plan.Abort {
+		watching.Go(func() { x.watchCondition(ctx, c, abort) })
+	}
+	watching.Wait()
+}
+
+func (x *experiment) watchCondition(ctx context.Context, c plan.Check, abort context.CancelCauseFunc) {
+	began := time.Now()
+	every := time.Duration(max(c.Every, x.plan.Interval))
+	window := time.Duration(max(c.Window, 4*x.plan.Interval))
+	var looks []journal.Observation
+	for next := began; sleep(ctx, next) == nil; next = next.Add(every) {
+		now := time.Now()
+		o := x.look(ctx, c, x.window(journal.Method, now.Add(-window), now), began)
+		if ctx.Err() != nil {
+			return
+		}
+		x.note(journal.Looked, c.ID, 1, o)
+		looks = append(looks, o)
+		if j, breached := verdict.Breached(c, looks); breached {
+			abort(abortError{journal.AbortInfo{Cause: "condition", By: c.ID, Reason: c.ID + ": " + j.Reason}})
+			return
+		}
+	}
+}
