@@ -1,0 +1,60 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// released is what the runner says when it ends with nothing left to undo. Anything else at the end of the pipe means that it died.
+const released = "released\n"
+
+// Process is a running guard: a process in a session of its own that holds the other end of a pipe to this one.
+type Process struct {
+	cmd  *exec.Cmd
+	pipe io.WriteCloser
+}
+
+// Start starts `command args...` as the guard. It survives the runner and its terminal; its output goes to log.
+func Start(log *os.File, command string, args ...string) (*Process, error) {
+	cmd := exec.Command(command, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Stdout, cmd.Stderr = log, log
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the guard: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the guard: %w", err)
+	}
+	return &Process{cmd: cmd, pipe: pipe}, nil
+}
+
+// PID is the guard's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Release tells the guard that nothing is left to undo, and waits for its end.
+func (p *Process) Release() error {
+	_, err := io.WriteString(p.pipe, released)
+	return errors.Join(err, p.pipe.Close(), p.cmd.Wait())
+}
+
+// Abandon lets the guard do its work: it undoes what is pending. It waits for its end.
+func (p *Process) Abandon() error {
+	return errors.Join(p.pipe.Close(), p.cmd.Wait())
+}
+
+// Serve is the guard's own side: it waits on the pipe, and if the runner went without releasing it, it rolls the journal back. It answers what it
+// did; the zero Result after a release.
+func Serve(ctx context.Context, pipe io.Reader, path string, revert RevertFunc) (Result, error) {
+	said, err := io.ReadAll(io.LimitReader(pipe, 1<<10))
+	if err == nil && strings.HasSuffix(string(said), released) {
+		return Result{}, nil
+	}
+	return Rollback(ctx, path, "guard", revert)
+}
