@@ -1,0 +1,72 @@
+package process
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// conn is one connection on a link: the caller's end is near, the callee's is far.
+type conn struct {
+	near, far *net.TCPConn
+	in, out   atomic.Int64 // bytes from the caller, to the caller
+	halves    sync.WaitGroup
+}
+
+func newConn(near, far *net.TCPConn) *conn {
+	c := &conn{near: near, far: far}
+	c.halves.Add(2)
+	return c
+}
+
+// half ends one of the two directions.
+func (c *conn) half() { c.halves.Done() }
+
+// wait returns when both directions have ended.
+func (c *conn) wait() { c.halves.Wait() }
+
+// reset ends both ends at once; their peers see a reset and not an orderly end.
+func (c *conn) reset() {
+	reset(c.near)
+	reset(c.far)
+}
+
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0) // fails only on a connection that is closed
+	_ = c.Close()
+}
+
+// half is one end of a connection as Toxiproxy uses it in one direction: reading from it, or writing to it and closing it at the end.
+//
+// Toxiproxy stops taking data off its chain when a write fails, and whatever is in the chain then waits for ever. So writing here never fails: after the first
+// error nothing more is read from the peer, the data's source, and what is still in the chain is dropped, as the receiver would have.
+type half struct {
+	net.Conn
+	peer   *net.TCPConn
+	count  *atomic.Int64 // of a read half
+	ended  func()        // of a write half
+	broken bool
+}
+
+func (h *half) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.count.Add(int64(n))
+	return n, err
+}
+
+func (h *half) Write(p []byte) (int, error) {
+	if h.broken {
+		return len(p), nil
+	}
+	if _, err := h.Conn.Write(p); err != nil {
+		h.broken = true
+		_ = h.peer.CloseRead() // fails only if it is closed
+	}
+	return len(p), nil
+}
+
+func (h *half) Close() error {
+	err := h.Conn.Close()
+	h.ended()
+	return err
+}

@@ -1,0 +1,233 @@
+package process_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+var linkAB = target.Link{From: "a", To: "b"}
+
+const ms = target.Duration(time.Millisecond)
+
+// dial opens a connection to a link, asks for a path on it and keeps it open.
+func dial(t *testing.T, w *world, path string) net.Conn {
+	t.Helper()
+	addr, err := w.Address(linkAB)
+	must(t, err)
+	conn, err := net.Dial("tcp", addr)
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	ask(t, conn, path)
+	return conn
+}
+
+func ask(t *testing.T, conn net.Conn, path string) {
+	t.Helper()
+	_, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: b\r\n\r\n")
+	must(t, err)
+}
+
+// answer reads some of an answer.
+func answer(conn net.Conn, within time.Duration) (time.Duration, error) {
+	began := time.Now()
+	_ = conn.SetReadDeadline(began.Add(within))
+	_, err := conn.Read(make([]byte, 1<<16))
+	return time.Since(began), err
+}
+
+func TestLatencyIsAddedAlsoToConnectionsThatExist(t *testing.T) {
+	for direction, want := range map[string]time.Duration{"": 100 * time.Millisecond, "request": 50 * time.Millisecond, "response": 50 * time.Millisecond} {
+		t.Run(direction, func(t *testing.T) {
+			w := up(t, pair())
+			conn := dial(t, w, "/health")
+			_, err := answer(conn, time.Second)
+			must(t, err)
+			before, err := w.RoundTrip(soon(t), linkAB)
+			must(t, err)
+			must(t, w.Impair(soon(t), linkAB, "slow", target.LinkFault{Latency: 50 * ms, Direction: direction}))
+			fresh, err := w.RoundTrip(soon(t), linkAB)
+			must(t, err)
+			ask(t, conn, "/health")
+			old, err := answer(conn, time.Second)
+			must(t, err)
+			for name, took := range map[string]time.Duration{"new": fresh, "existing": old} {
+				if took < want || took > want+before+50*time.Millisecond {
+					t.Errorf("a %s connection took %v, want %v more than %v", name, took, want, before)
+				}
+			}
+			restored(t, w, "slow")
+			if after, err := w.RoundTrip(soon(t), linkAB); err != nil || after > want {
+				t.Errorf("after the restore: %v, %v", after, err)
+			}
+			ask(t, conn, "/health")
+			if took, err := answer(conn, time.Second); err != nil || took > want {
+				t.Errorf("the existing connection after the restore: %v, %v", took, err)
+			}
+		})
+	}
+}
+
+// restored reads back the fault, takes it off and reads back again, twice.
+func restored(t *testing.T, w *world, name string) {
+	t.Helper()
+	if on, err := w.Impaired(linkAB); err != nil || !reflect.DeepEqual(on, []string{name}) {
+		t.Errorf("on the link: %v, %v, want %s", on, err, name)
+	}
+	for range 2 {
+		must(t, w.Restore(soon(t), linkAB, name))
+		if on, err := w.Impaired(linkAB); err != nil || len(on) != 0 {
+			t.Errorf("still on the link: %v, %v", on, err)
+		}
+	}
+}
+
+func TestPartitionHangsAndIsHealed(t *testing.T) {
+	for _, direction := range []string{"both", "request", "response"} {
+		t.Run(direction, func(t *testing.T) {
+			w := up(t, pair())
+			old := dial(t, w, "/health")
+			_, err := answer(old, time.Second)
+			must(t, err)
+			must(t, w.Impair(soon(t), linkAB, "cut", target.LinkFault{Partition: true, Direction: direction}))
+			ask(t, old, "/health")
+			fresh := dial(t, w, "/health")
+			for name, conn := range map[string]net.Conn{"existing": old, "new": fresh} {
+				if _, err := answer(conn, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the %s connection: got %v, want that it hangs", name, err)
+				}
+			}
+			restored(t, w, "cut")
+			for name, conn := range map[string]net.Conn{"existing": old, "new": fresh} {
+				if _, err := answer(conn, time.Second); !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("the %s connection after the restore: got %v, want a reset", name, err)
+				}
+			}
+			if _, err := w.RoundTrip(soon(t), linkAB); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestResetOfExistingAndNewConnections(t *testing.T) {
+	w := up(t, pair())
+	old := dial(t, w, "/health")
+	_, err := answer(old, time.Second)
+	must(t, err)
+	must(t, w.Impair(soon(t), linkAB, "rst", target.LinkFault{Reset: true}))
+	if _, err := answer(old, time.Second); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the existing connection: %v", err)
+	}
+	if took, err := w.RoundTrip(soon(t), linkAB); err == nil || took <= 0 || took > time.Second {
+		t.Errorf("a new connection: %v, %v", took, err)
+	}
+	restored(t, w, "rst")
+	if _, err := w.RoundTrip(soon(t), linkAB); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBandwidthIsLimited(t *testing.T) {
+	w := up(t, pair())
+	addr, err := w.Address(linkAB)
+	must(t, err)
+	must(t, w.Impair(soon(t), linkAB, "narrow", target.LinkFault{Bandwidth: 4_000_000}))
+	began := time.Now()
+	resp, err := http.Get("http://" + addr + "/big")
+	must(t, err)
+	n, err := io.Copy(io.Discard, resp.Body)
+	must(t, err)
+	must(t, resp.Body.Close())
+	if took := time.Since(began); n != 1_000_000 || took < 200*time.Millisecond || took > 600*time.Millisecond {
+		t.Errorf("%d bytes at 4 MB/s took %v, want about 250ms", n, took)
+	}
+	restored(t, w, "narrow")
+	stats, err := w.Stats(linkAB)
+	if err != nil || stats.Connections != 1 || stats.BytesOut < 1_000_000 || stats.BytesIn < 50 || stats.BytesIn > 1000 {
+		t.Errorf("got %+v, %v", stats, err)
+	}
+}
+
+// A caller that does not read holds data up in the link: changes must get through all the same.
+func TestChangesAreNotHeldUpByDataInFlight(t *testing.T) {
+	w := up(t, pair())
+	must(t, w.Impair(soon(t), linkAB, "slow", target.LinkFault{Latency: ms}))
+	for range 20 {
+		dial(t, w, "/big") // never read
+	}
+	began := time.Now()
+	must(t, w.Impair(soon(t), linkAB, "narrow", target.LinkFault{Bandwidth: 1000}))
+	must(t, w.Restore(soon(t), linkAB, "slow"))
+	must(t, w.Restore(soon(t), linkAB, "narrow"))
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if _, err := w.RoundTrip(soon(t), linkAB); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSeveralFaultsOnOneLink(t *testing.T) {
+	w := up(t, pair())
+	must(t, w.Impair(soon(t), linkAB, "x", target.LinkFault{Latency: 20 * ms}))
+	must(t, w.Impair(soon(t), linkAB, "y", target.LinkFault{Latency: 20 * ms, Jitter: 5 * ms}))
+	must(t, w.Impair(soon(t), linkAB, "x", target.LinkFault{Latency: 40 * ms}))
+	if on, _ := w.Impaired(linkAB); !reflect.DeepEqual(on, []string{"x", "y"}) {
+		t.Errorf("got %v", on)
+	}
+	if took, err := w.RoundTrip(soon(t), linkAB); err != nil || took < 110*time.Millisecond {
+		t.Errorf("got %v, %v, want 2*(40+20±5) ms", took, err)
+	}
+	must(t, w.Restore(soon(t), linkAB, "x"))
+	restored(t, w, "y")
+}
+
+func TestLinkToADeadServiceIsReset(t *testing.T) {
+	w := up(t, pair())
+	must(t, w.Kill(soon(t), w.target(t, "b"), "SIGKILL"))
+	if took, err := w.RoundTrip(soon(t), linkAB); err == nil || took > time.Second {
+		t.Errorf("got %v, %v", took, err)
+	}
+}
+
+func TestLinkErrors(t *testing.T) {
+	w := up(t, pair())
+	_, err := w.Links([]string{"b"}, "a")
+	wantError(t, err, "there is no link from b to a; there are a -> b, outside -> a, outside -> b")
+	_, err = w.RoundTrip(soon(t), target.Link{From: "b", To: "a"})
+	wantError(t, err, "no link from b to a")
+	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Latency: ms, Direction: "up"}), `direction is "up"`, "request, response or both")
+	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Bandwidth: 10}), "the least possible is 1000")
+	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Latency: -ms}), "negative")
+}
+
+func TestLinksLeaveNoGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	w := newWorld(t, pair())
+	must(t, w.Up(soon(t), w.record))
+	must(t, w.Impair(soon(t), linkAB, "slow", target.LinkFault{Latency: 20 * ms}))
+	for range 20 {
+		conn := dial(t, w, "/big")
+		must(t, conn.Close()) // while data is in flight
+		dial(t, w, "/big")    // and not read
+	}
+	must(t, w.Impair(soon(t), linkAB, "cut", target.LinkFault{Partition: true}))
+	dial(t, w, "/health")
+	must(t, w.Restore(soon(t), linkAB, "cut"))
+	must(t, w.Impair(soon(t), linkAB, "narrow", target.LinkFault{Bandwidth: 1000}))
+	dial(t, w, "/big")
+	must(t, w.Down(soon(t))) // with a fault and data in flight
+	for range w.Events() {
+	}
+	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+1 }) // the spawner
+}

@@ -1,0 +1,32 @@
+package process
+
+import (
+	"io"
+
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+// RuntimeName is the adapter's name, in chaos.yaml and in a target.Ref.
+const RuntimeName = "process"
+
+// Options says what an environment is made of. Self and Connect are needed for helpers only, Variables for a weakened variant only.
+type Options struct {
+	RunID      string
+	Experiment string
+	Spec       spec.Environment
+	Root       string            // the project's folder, absolute; the services' working directory
+	WorkDir    string            // for the services' data: made by Up, removed by Down; must not exist, its name must start with "chaos-"
+	LogDir     string            // kept; one file a service with the output of all its starts
+	Binaries   map[string]string // service -> program, of Build
+	Self       string            // this program, to run helpers
+	// Connect speaks with a helper: agent.NewClient.
+	Connect func(stdin io.WriteCloser, stdout io.Reader) Client
+	// Variables are added to a service's environment or replace its own: service -> name -> value. They are a weakened variant's.
+	Variables map[string]map[string]string
+}
+
+// Capabilities is what this target can do, for the plan.
+func Capabilities() []target.Capability {
+	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanImpair, target.CanHost, target.CanDatabase, target.CanInspect}
+}
