@@ -1,0 +1,55 @@
+package traffic
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// transport sends requests until stop ends; what is in flight then is given up.
+type transport struct {
+	stop   context.Context // kept here because the library that makes the requests gives them none
+	inner  *http.Transport
+	flying atomic.Int64 // requests in flight
+}
+
+func newTransport(stop context.Context) *transport {
+	return &transport{stop: stop, inner: &http.Transport{
+		DialContext:         new(net.Dialer).DialContext,
+		MaxIdleConnsPerHost: 100,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true,
+	}}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(req.Context())
+	forget := context.AfterFunc(t.stop, cancel)
+	t.flying.Add(1)
+	release := sync.OnceFunc(func() { forget(); cancel(); t.flying.Add(-1) })
+	req = req.Clone(ctx)
+	req.Header.Del("X-Vegeta-Seq") // only what the experiment says is sent
+	resp, err := t.inner.RoundTrip(req)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	resp.Body = &body{ReadCloser: resp.Body, release: release}
+	return resp, nil
+}
+
+// body keeps the request's context alive until the answer has been read.
+type body struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b *body) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}
