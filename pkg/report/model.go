@@ -1,0 +1,347 @@
+// Package report shows a judged run: one format a file, one row a format. It reads the journal and the verdict and nothing else, so that a report can be made
+// again at any time.
+package report
+
+import (
+	"slices"
+	"time"
+
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/verdict"
+)
+
+// Model is a run, sorted for showing. All offsets count from the start of the experiment they belong to.
+type Model struct {
+	Run         journal.RunInfo
+	Verdict     verdict.Verdict
+	Started     time.Time
+	Ended       time.Time
+	Took        time.Duration
+	Experiments []Experiment
+}
+
+// Experiment is one experiment with everything that is shown of it.
+type Experiment struct {
+	Plan      plan.Plan
+	Verdict   verdict.Experiment
+	Took      time.Duration // the environment's start and end included
+	EnvTook   time.Duration
+	Metrics   string
+	Bars      []Bar
+	Phases    []Span
+	Bands     []Span // the active phases of faults
+	Looks     map[string][]Look
+	Faults    map[string]FaultEvidence
+	Charts    []journal.SeriesData
+	Findings  []journal.Finding
+	Instances []InstanceEvent
+	Aborts    []journal.AbortInfo
+	Undos     []Undo
+
+	began time.Time // wall time of offset 0
+}
+
+// Span is a named stretch.
+type Span struct {
+	Name     string
+	From, To time.Duration
+}
+
+// Bar is a step as it ran.
+type Bar struct {
+	Span
+	Kind     string // fault, probe, wait, action
+	State    string // PASS, FAIL, INCONCLUSIVE, ERROR, SKIPPED, DONE
+	During   string
+	Needs    []string
+	Attempts int
+	Started  bool
+}
+
+// Look is one observation and when it was made.
+type Look struct {
+	At      time.Duration
+	Attempt int
+	journal.Observation
+}
+
+// FaultEvidence is what the injector read back.
+type FaultEvidence struct {
+	Active, Checked, Reverted *fault.Effect
+}
+
+// InstanceEvent is what happened to an instance, and when.
+type InstanceEvent struct {
+	At time.Duration
+	target.Event
+}
+
+// Undo is a change that had to be taken back.
+type Undo struct {
+	target.Undo
+	Step     string
+	Verified bool
+	By       string
+	Error    string
+}
+
+// NewModel sorts a journal for showing. v is the verdict of the same events.
+func NewModel(events []journal.Event, v verdict.Verdict) (Model, error) {
+	m := Model{Verdict: v}
+	var err error
+	if m.Run, err = journal.Decode[journal.RunInfo](events[0]); err != nil {
+		return m, err
+	}
+	last := events[len(events)-1]
+	m.Started, m.Ended, m.Took = events[0].Time, last.Time, last.Mono
+	for _, e := range v.Experiments {
+		x, err := newExperiment(events, e)
+		if err != nil {
+			return m, err
+		}
+		m.Experiments = append(m.Experiments, x)
+	}
+	return m, nil
+}
+
+// collector sorts the events of one experiment.
+type collector struct {
+	x    *Experiment
+	zero time.Duration
+	last time.Duration
+	bars map[string]*Bar
+	open map[string]time.Duration // phases and faults that have begun
+}
+
+func newExperiment(events []journal.Event, v verdict.Experiment) (Experiment, error) {
+	x := Experiment{Verdict: v, Looks: map[string][]Look{}, Faults: map[string]FaultEvidence{}}
+	c := collector{x: &x, bars: map[string]*Bar{}, open: map[string]time.Duration{}}
+	for _, e := range events {
+		if e.Experiment != v.Name {
+			continue
+		}
+		if err := c.add(e); err != nil {
+			return x, err
+		}
+	}
+	c.finish()
+	return x, nil
+}
+
+func (c *collector) add(e journal.Event) error {
+	at := e.Mono - c.zero
+	c.last = max(c.last, at)
+	x := c.x
+	switch e.Type {
+	case journal.Planned:
+		return into(e, &x.Plan)
+	case journal.ExperimentStarted:
+		c.zero, c.last, x.began = e.Mono, 0, e.Time
+	case journal.EnvironmentUp:
+		var info journal.EnvironmentInfo
+		err := into(e, &info)
+		x.EnvTook, x.Metrics = time.Duration(info.Took), info.Metrics
+		return err
+	case journal.PhaseStarted, journal.PhaseEnded:
+		return c.phase(e, at)
+	case journal.InstanceEvent:
+		i := InstanceEvent{At: at}
+		err := into(e, &i.Event)
+		x.Instances = append(x.Instances, i)
+		return err
+	case journal.Aborted:
+		return appendTo(e, &x.Aborts)
+	case journal.FindingNoted:
+		return appendTo(e, &x.Findings)
+	case journal.SeriesKept:
+		return appendTo(e, &x.Charts)
+	case journal.UndoRecorded, journal.UndoDone:
+		return c.undo(e)
+	case journal.Looked:
+		l := Look{At: at, Attempt: e.Attempt}
+		err := into(e, &l.Observation)
+		x.Looks[e.Step] = append(x.Looks[e.Step], l)
+		return err
+	}
+	return c.step(e, at)
+}
+
+func (c *collector) phase(e journal.Event, at time.Duration) error {
+	p, err := journal.Decode[journal.Phase](e)
+	if err != nil {
+		return err
+	}
+	name := string(p.Name)
+	if e.Type == journal.PhaseStarted {
+		c.open[name] = at
+		return nil
+	}
+	c.x.Phases = append(c.x.Phases, Span{name, c.open[name], at})
+	delete(c.open, name)
+	return nil
+}
+
+func (c *collector) undo(e journal.Event) error {
+	if e.Type == journal.UndoRecorded {
+		u := Undo{Step: e.Step}
+		err := into(e, &u.Undo)
+		c.x.Undos = append(c.x.Undos, u)
+		return err
+	}
+	r, err := journal.Decode[journal.UndoResult](e)
+	for i := range c.x.Undos {
+		if u := &c.x.Undos[i]; u.ID == r.ID {
+			u.Verified, u.By, u.Error = r.Verified, r.By, r.Error
+		}
+	}
+	return err
+}
+
+// step follows a step from its start to its end, and a fault through its active phase.
+func (c *collector) step(e journal.Event, at time.Duration) error {
+	if e.Step == "" {
+		return nil
+	}
+	b := c.bars[e.Step]
+	if b == nil {
+		b = &Bar{Span: Span{Name: e.Step, From: at, To: at}}
+		c.bars[e.Step] = b
+	}
+	evidence := c.x.Faults[e.Step]
+	var err error
+	switch e.Type {
+	case journal.StepStarted:
+		if !b.Started {
+			b.From = at
+		}
+		b.Started, b.Attempts = true, e.Attempt
+	case journal.StepEnded:
+		var r journal.StepResult
+		err = into(e, &r)
+		b.To, b.State = at, stateOf(r)
+	case journal.FaultActive:
+		c.open["fault "+e.Step] = at
+		err = intoNew(e, &evidence.Active)
+	case journal.FaultChecked:
+		err = intoNew(e, &evidence.Checked)
+	case journal.FaultReverted:
+		err = intoNew(e, &evidence.Reverted)
+		c.closeBand(e.Step, at)
+	case journal.FaultEnding:
+		c.closeBand(e.Step, at)
+	}
+	if evidence != (FaultEvidence{}) {
+		c.x.Faults[e.Step] = evidence
+	}
+	return err
+}
+
+func (c *collector) closeBand(step string, at time.Duration) {
+	if from, ok := c.open["fault "+step]; ok {
+		c.x.Bands = append(c.x.Bands, Span{step, from, at})
+		delete(c.open, "fault "+step)
+	}
+}
+
+func stateOf(r journal.StepResult) string {
+	switch {
+	case r.Status == journal.Skipped:
+		return "SKIPPED"
+	case r.Status == journal.Cancelled:
+		return "CANCELLED"
+	case r.Status != journal.Done:
+		return "ERROR"
+	case r.State != "":
+		return r.State
+	}
+	return "DONE"
+}
+
+// finish closes what a run that died left open, and puts the bars in the order of the plan.
+func (c *collector) finish() {
+	x := c.x
+	x.Took = c.last
+	for _, phase := range []journal.PhaseName{journal.Steady, journal.Method, journal.Recovery} {
+		if from, ok := c.open[string(phase)]; ok {
+			x.Phases = append(x.Phases, Span{string(phase), from, c.last})
+		}
+	}
+	for _, s := range x.Plan.Steps {
+		c.closeBand(s.ID, c.last)
+		b := c.bars[s.ID]
+		if b == nil {
+			b = &Bar{Span: Span{Name: s.ID}}
+		}
+		if b.State == "" {
+			b.To, b.State = c.last, "UNFINISHED"
+			if !b.Started {
+				b.To, b.State = b.From, "NOT RUN"
+			}
+		}
+		b.Kind, b.During, b.Needs = kindOf(s), s.During, s.Needs
+		x.Bars = append(x.Bars, *b)
+	}
+	slices.SortStableFunc(x.Phases, func(a, b Span) int { return int(a.From - b.From) })
+}
+
+func kindOf(s plan.Step) string {
+	switch {
+	case s.Fault != nil:
+		return "fault"
+	case s.Check != nil:
+		return "probe"
+	case s.Action != nil:
+		return "action"
+	default:
+		return "wait"
+	}
+}
+
+// check finds the plan of a check by its id and role.
+func (x Experiment) check(id, role string) (plan.Check, bool) {
+	lists := map[string][]plan.Check{"steady-state": x.Plan.Steady, "abort": x.Plan.Abort}
+	for _, c := range lists[role] {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	for _, s := range x.Plan.Steps {
+		if s.ID == id && s.Check != nil {
+			return *s.Check, true
+		}
+	}
+	return plan.Check{}, false
+}
+
+// looksOf answers the looks that a check was judged by.
+func (x Experiment) looksOf(c verdict.Check) []Look {
+	var all []Look
+	for _, l := range x.Looks[c.ID] {
+		steady := l.Phase == journal.Steady
+		if l.Phase != journal.Recovery && steady == (c.Role == "steady-state") {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func into[T any](e journal.Event, to *T) error {
+	v, err := journal.Decode[T](e)
+	*to = v
+	return err
+}
+
+func intoNew[T any](e journal.Event, to **T) error {
+	v, err := journal.Decode[T](e)
+	*to = &v
+	return err
+}
+
+func appendTo[T any](e journal.Event, to *[]T) error {
+	v, err := journal.Decode[T](e)
+	*to = append(*to, v)
+	return err
+}
