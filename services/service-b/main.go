@@ -1,0 +1,37 @@
+// Command service-b is the worker of the system under test; see services/README.md for its settings.
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"chaosgate/services/internal/config"
+	"chaosgate/services/internal/server"
+	"chaosgate/services/service-b/store"
+	"chaosgate/services/service-b/worker"
+)
+
+const name = "service-b"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	settings, err := worker.ReadConfig(os.LookupEnv)
+	if err != nil {
+		config.Explain(os.Stderr, name, err)
+		return server.ExitUsage
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
+	db, err := store.Open(settings.DatabasePath, store.Options{BusyTimeout: settings.BusyTimeout, Synchronous: settings.Synchronous})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return server.ExitError
+	}
+	code := server.Run(name, settings.Host, settings.Port, worker.Handler(settings, db, log), log, os.Stderr)
+	if err := db.Close(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: closing the database: %v\n", name, err)
+		return server.ExitError
+	}
+	return code
+}

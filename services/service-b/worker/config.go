@@ -1,0 +1,43 @@
+package worker
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"chaosgate/services/internal/config"
+)
+
+// Config of service-b. A zero duration or count is a protection switched off.
+type Config struct {
+	Host             string
+	Port             int
+	DatabasePath     string
+	Synchronous      string
+	BusyTimeout      time.Duration
+	DBTimeout        time.Duration
+	MaxInflight      int
+	ReadOnlyFallback bool
+	ReceiptRounds    int
+}
+
+// ReadConfig reads every setting; its error names all the bad ones, one a line.
+func ReadConfig(lookup func(string) (string, bool)) (Config, error) {
+	env := config.New(lookup)
+	c := Config{
+		Host:             env.String("HOST", "0.0.0.0"),
+		Port:             env.Port("PORT", 5001),
+		DatabasePath:     env.String("DATABASE_PATH", "./service-b.db"),
+		Synchronous:      env.OneOf("DB_SYNCHRONOUS", "off", "off", "normal", "full"),
+		BusyTimeout:      env.Duration("DB_BUSY_TIMEOUT", 200*time.Millisecond),
+		DBTimeout:        env.Duration("DB_TIMEOUT", 500*time.Millisecond),
+		MaxInflight:      env.Count("MAX_INFLIGHT", 64),
+		ReadOnlyFallback: env.Switch("DB_READONLY_FALLBACK"),
+		ReceiptRounds:    env.Count("RECEIPT_ROUNDS", 10_000),
+	}
+	folder := filepath.Dir(c.DatabasePath)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		env.Reject("DATABASE_PATH", c.DatabasePath, "want a file in a folder that exists; there is no folder "+folder)
+	}
+	return c, env.Err()
+}
