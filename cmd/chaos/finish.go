@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"chaosgate/pkg/verdict"
+)
+
+// finish judges what was recorded and says what it came to. What could not be rolled back was left to the guard by then.
+func (r running) finish(s *session, out *feed, failed error) error {
+	pending, kept := s.settle()
+	out.close()
+	if failed != nil {
+		fmt.Fprintf(r.talk, textRunFailed, failed)
+	}
+	v, events, err := judge(s.journalPath())
+	if err != nil {
+		return errors.Join(err, kept)
+	}
+	kept = errors.Join(kept, r.write(s, v, events), s.close(pending))
+	closing(r.closingTo(), r.style, v)
+	fmt.Fprintf(r.closingTo(), textReportsIn, r.sys.shown(s.dir))
+	if len(pending) > 0 {
+		hint := fmt.Sprintf(textLeftHint, r.sys.name(), r.sys.shown(s.journalPath()))
+		return dirty(hints(hint, manualHint(pending)), textLeft, subjects(pending))
+	}
+	if kept != nil {
+		return r.notKept(s, v, kept)
+	}
+	return exitWith(v.ExitCode())
+}
+
+// notKept turns an open gate into an error: a report that is not there cannot be looked at. A closed gate stays as it is.
+func (r running) notKept(s *session, v verdict.Verdict, err error) error {
+	code := v.ExitCode()
+	if code == verdict.ExitOpen {
+		code = verdict.ExitError
+	}
+	hint := fmt.Sprintf(textNotKeptHint, r.sys.name(), r.sys.shown(s.journalPath()))
+	return &failure{code: code, err: fmt.Errorf(textNotKept, err), hint: hint}
+}
+
+// closingTo is stdout, unless a report is written there.
+func (r running) closingTo() io.Writer {
+	if takesStdout(r.outputs) {
+		return r.sys.stderr
+	}
+	return r.sys.stdout
+}
+
+// stopNow is the second ^C: it says what is left and goes. The guard sees this process end and undoes what is left.
+func (r running) stopNow(s *session, out *feed, signal string) error {
+	out.close()
+	pending, err := pendingOf(s.journalPath())
+	if err != nil {
+		return cannot("", "%w", err)
+	}
+	code := verdict.Verdict{Interrupted: signal}.ExitCode()
+	if len(pending) == 0 {
+		return &failure{code: code, err: fmt.Errorf(textStoppedClean, signal)}
+	}
+	hint := fmt.Sprintf(textStoppedHint, r.sys.name(), r.sys.shown(s.journalPath()))
+	return dirty(hints(hint, manualHint(pending)), textStopped, signal, subjects(pending))
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/proc"
+)
+
+// The scripts run the real program, against real services: this test binary under the name of `service`.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"chaos": main, "service": service})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"nothing": nothing,
+			"journal": journalOf,
+		},
+	})
+}
+
+// marker is a variable that every process started by a script inherits.
+const marker = "CHAOS_TEST_SCRIPT"
+
+// setup puts the project of testdata into the script's folder, under what the script itself brings.
+func setup(e *testscript.Env) error {
+	e.Setenv(marker, e.WorkDir)
+	for _, name := range []string{"PATH", "HOME", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS", "GOPROXY"} {
+		if v := os.Getenv(name); v != "" && name != "HOME" {
+			e.Setenv(name, v)
+		}
+	}
+	return copyProject("testdata/project", e.WorkDir)
+}
+
+func copyProject(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		target := filepath.Join(to, filepath.Base(path))
+		if _, err := os.Stat(target); err == nil {
+			return nil // the script brings its own
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, text, 0o644)
+	})
+}
+
+// exits CODE COMMAND...: runs a command that must end with this very exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var status *exec.ExitError
+		if !errors.As(err, &status) {
+			ts.Fatalf("%v", err)
+		}
+		got = status.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// nothing is-left: no process of the script is left but the script's own.
+func nothing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 || args[0] != "is-left" {
+		ts.Fatalf("usage: nothing is-left")
+	}
+	left, err := alive(ts.Getenv("WORK"), marker+"="+ts.Getenv("WORK"))
+	ts.Check(err)
+	if len(left) > 0 {
+		ts.Fatalf("left running: %s", describeProcesses(left))
+	}
+}
+
+// alive answers the processes that carry a mark, or that of an environment of a run in the project.
+func alive(project, mark string) ([]proc.ID, error) {
+	all, err := proc.FindMarked(mark)
+	if err != nil {
+		return nil, err
+	}
+	journals, err := filepath.Glob(filepath.Join(project, "*", "*", journalFile))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range journals {
+		events, err := journal.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range events {
+			if e.Type != journal.Planned {
+				continue
+			}
+			found, err := proc.FindMarked(proc.Marker(filepath.Base(filepath.Dir(path)) + "/" + e.Experiment))
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+	}
+	return all, nil
+}
+
+func describeProcesses(all []proc.ID) string {
+	var out []string
+	for _, id := range all {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", id.PID))
+		out = append(out, fmt.Sprintf("%d %s", id.PID, strings.ReplaceAll(string(line), "\x00", " ")))
+	}
+	return strings.Join(out, "; ")
+}
+
+// journal NAME: sets $NAME to the journal of the only run.
+func journalOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: journal NAME")
+	}
+	found, err := filepath.Glob(ts.MkAbs("reports/*/journal.jsonl"))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%d journals, want 1: %v", len(found), found)
+	}
+	ts.Setenv(args[0], found[0])
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chaosgate/pkg/executor"
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/verdict"
+)
+
+// runFlags are the flags of `chaos run`.
+type runFlags struct {
+	selection
+	jobs     int
+	outputs  []string
+	reports  string
+	quiet    bool
+	dryRun   bool
+	rollback bool
+	noColor  bool
+}
+
+func runCommand(sys system) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use: "run FILES...", Short: textRunShort, Long: textRunLong, Example: textRunExample, Args: someFiles(sys, "run"),
+		RunE: func(c *cobra.Command, args []string) error {
+			f.seeded = c.Flags().Changed("seed")
+			return runExperiments(sys, f, args)
+		},
+	}
+	f.selection.flags(c, textSeedFlag)
+	flags := c.Flags()
+	flags.IntVarP(&f.jobs, "jobs", "j", 1, textJobsFlag)
+	flags.StringArrayVarP(&f.outputs, "output", "o", nil, fmt.Sprintf(textOutputFlag, strings.Join(formatNames(), ", ")))
+	flags.StringVar(&f.reports, "reports", defaultReports, textReportsFlag)
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, textQuietFlag)
+	flags.BoolVar(&f.dryRun, "dry-run", false, textDryRunFlag)
+	flags.BoolVar(&f.rollback, "rollback", false, textRollbackFlag)
+	flags.BoolVar(&f.noColor, "no-color", false, textNoColorFlag)
+	return c
+}
+
+func (f runFlags) mode() executor.Mode {
+	if f.dryRun {
+		return executor.DryRun
+	}
+	return executor.Inject
+}
+
+func (f runFlags) rollbackMode() rollbackMode {
+	if f.rollback {
+		return rollFirst
+	}
+	return refuse
+}
+
+// a run on its way, from what was asked for to what it came to.
+type running struct {
+	sys     system
+	flags   runFlags
+	input   input
+	outputs []output
+	reports string // absolute
+	talk    io.Writer
+	style   style
+}
+
+// runExperiments does the main job. Everything that can be found wrong is found before anything is touched, and until the executor starts nothing is
+// left behind by any way out.
+func runExperiments(sys system, f runFlags, args []string) error {
+	if f.jobs < 1 {
+		return usage("", textJobsTooFew, f.jobs)
+	}
+	outputs, err := parseOutputs(sys, f.outputs, formatNames())
+	if err != nil {
+		return err
+	}
+	if !f.seeded {
+		f.seed = uint64(rand.Uint32()) // short enough to be typed again
+	}
+	in, err := loadInput(sys, f.selection, args)
+	if err != nil {
+		return err
+	}
+	if err := in.refuse(sys); err != nil {
+		return err
+	}
+	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr)}
+	if f.noColor {
+		r.style = style{}
+	}
+	return r.run()
+}
+
+func (r running) run() error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	out := newFeed(r.view())
+	defer out.close()
+	signals := onInterrupt(cancel, func(name string) { out.say(fmt.Sprintf(textInterrupted, name)) })
+	defer signals.stop()
+	services, err := r.prepare(ctx, out)
+	if err != nil {
+		return early(ctx, err)
+	}
+	s, err := r.begin(ctx, out)
+	if err != nil {
+		return early(ctx, cannot("", textCannotStart, errors.Join(err, services.remove())))
+	}
+	r.tell(out, r.opening(s.id))
+	failed := make(chan error, 1)
+	go func() {
+		failed <- executor.Run(ctx, s.journal, r.input.plans, r.parts(s, services.programs), r.options())
+	}()
+	select {
+	case err := <-failed:
+		return r.finish(s, out, errors.Join(err, services.remove()))
+	case signal := <-signals.again:
+		return r.stopNow(s, out, signal)
+	}
+}
+
+// tell says what --quiet does not want to hear.
+func (r running) tell(out *feed, text string) {
+	if !r.flags.quiet {
+		out.say(text)
+	}
+}
+
+// begin makes the run exist: its folder, its journal and its guard. After an error nothing of it is left.
+func (r running) begin(ctx context.Context, out *feed) (*session, error) {
+	s, err := openSession(r.sys, r.reports, runID(time.Now()), out.observe)
+	if err != nil {
+		return nil, err
+	}
+	err = s.journal.Append(journal.Entry{Type: journal.RunStarted, Data: r.info(ctx, s.id)})
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.discard())
+	}
+	return s, nil
+}
+
+// prepare does what must have gone well before the run exists.
+func (r running) prepare(ctx context.Context, out *feed) (built, error) {
+	var none built
+	if err := prepareReports(r.reports); err != nil {
+		return none, cannot(textReportsHint, textReports, r.sys.shown(r.reports), reasonOf(err))
+	}
+	if err := checkOutputs(r.outputs); err != nil {
+		return none, err
+	}
+	left, err := leftovers(ctx, r.reports)
+	if err != nil {
+		return none, cannot("", "%w", err)
+	}
+	if err := refuseOver(ctx, r.sys, func(text string) { r.tell(out, text) }, left, r.flags.rollbackMode()); err != nil {
+		return none, err
+	}
+	return r.build(ctx, out)
+}
+
+// early is why a run never began: the user's signal, or what went wrong.
+func early(ctx context.Context, err error) error {
+	var interrupted executor.Interrupted
+	if !errors.As(context.Cause(ctx), &interrupted) {
+		return err
+	}
+	code := verdict.Verdict{Interrupted: interrupted.Signal}.ExitCode()
+	return &failure{code: code, err: fmt.Errorf(textNotStarted, interrupted.Signal)}
+}
+
+func (r running) options() executor.Options {
+	return executor.Options{Jobs: r.flags.jobs, Mode: r.flags.mode()}
+}
+
+func (r running) opening(id string) string {
+	text := fmt.Sprintf(textRunStarts, r.style.bold(id), plural(len(r.input.plans), "experiment"), r.input.environment, r.flags.seed)
+	if r.flags.jobs > 1 {
+		text += fmt.Sprintf(textRunJobs, r.flags.jobs)
+	}
+	if r.flags.weakened != "" {
+		text += fmt.Sprintf(textRunWeakened, r.flags.weakened)
+	}
+	if r.flags.dryRun {
+		text += textRunDry
+	}
+	return text
+}
+
+// view chooses how the run is shown.
+func (r running) view() view {
+	if r.flags.quiet {
+		return silent{out: r.talk}
+	}
+	if f, ok := terminal(r.talk); ok && r.sys.env("TERM") != "dumb" {
+		return newLive(f, newLanes(r.style, r.flags.jobs))
+	}
+	return &lines{out: r.talk, style: r.style, narrator: newNarrator()}
+}

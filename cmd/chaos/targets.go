@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/diag"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/target/process"
+)
+
+// targetKind is what an environment's `target` can be.
+type targetKind struct {
+	name  string
+	can   []target.Capability
+	check func(doc *spec.Document, environment string, env spec.Environment) diag.List
+	open  func(opening) (target.Environment, error)
+	undo  string // the kind of its environments' own undo
+	// revert ends an environment of a dead run; attach reaches into one, to take a fault back.
+	revert func(context.Context, json.RawMessage) error
+	attach func(target.Ref) target.Runtime
+}
+
+// opening is what an environment is opened with.
+type opening struct {
+	run      string
+	logs     string // folder of the run's logs
+	input    input
+	variant  string
+	programs map[string]string
+	program  string // this one, for helpers
+	plan     plan.Plan
+}
+
+func findTarget(name string) (targetKind, bool) {
+	for _, k := range targetKinds() {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return targetKind{}, false
+}
+
+func targetNames() []string {
+	var names []string
+	for _, k := range targetKinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+func openProcesses(o opening) (target.Environment, error) {
+	return process.New(process.Options{
+		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
+		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+fileName(o.plan.Name)), LogDir: filepath.Join(o.logs, fileName(o.plan.Name)),
+		Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant],
+		Connect: func(stdin io.WriteCloser, stdout io.Reader) process.Client { return agent.NewClient(stdin, stdout) },
+	}), nil
+}
+
+// fileName makes an experiment's name one that a file can have.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\[]=, `, r) {
+			return '_'
+		}
+		return r
+	}, name)
+}
+
+// checkProcesses finds what is wrong with the services before anything is started.
+func checkProcesses(doc *spec.Document, environment string, env spec.Environment) diag.List {
+	var problems diag.List
+	for _, name := range sortedKeys(env.Services) {
+		at := "/environments/" + spec.Escape(environment) + "/services/" + spec.Escape(name)
+		for _, err := range process.CheckService(name, env.Services[name], env.Services) {
+			var p *process.Problem
+			if !errors.As(err, &p) {
+				p = &process.Problem{Message: err.Error()}
+			}
+			problems = append(problems, diag.Problem{Span: doc.Value(at + p.Pointer), Severity: diag.Error, Rule: "service", Message: fmt.Sprintf("service %s: %s", name, p.Message)})
+		}
+	}
+	return problems
+}

@@ -1,0 +1,211 @@
+package main
+
+// All that the command line says stands here, so that it can be read aloud in one go. Problems in files are worded by the stages that find them.
+
+// What the program is.
+const (
+	textRootShort = "chaos decides, before code ships, whether a system survives failure"
+	textRootLong  = `Chaos decides, before code ships, whether a system survives failure. It runs experiments: it measures a steady state, injects real
+faults, looks with PromQL and probes whether the system holds, rolls everything back and says whether the deployment gate is OPEN or CLOSED.
+
+Exit codes: 0 gate open, 1 a check failed, 2 wrong usage, 3 invalid experiment or configuration (nothing was touched), 4 inconclusive,
+5 could not be carried out, 6 rollback incomplete, 130 and 143 interrupted after rollback.`
+	textRootExample = `  chaos run experiments/*.yaml
+  chaos validate experiments/*.yaml
+  chaos plan experiments/network-latency.yaml`
+	textSeeHelp       = "see `chaos help`"
+	textUnknownFormat = "there is no format %q here, only %s"
+	textUnknownSchema = "there is no schema %q, only %s"
+)
+
+// Each command's help.
+const (
+	textRunShort = "run experiments and decide whether the gate opens"
+	textRunLong  = `Run carries out experiments: each gets its own fresh environment, its steady state is measured, its faults are injected, its checks are judged,
+and everything is rolled back, whatever happens. The reports of all formats go to reports/<run id>/ unless --output says otherwise.
+
+FILES are experiments, folders of them, or patterns. The first ^C rolls back and ends; the second ends at once, and what is left is undone by a
+guard process, or by ` + "`chaos rollback`" + `.`
+	textRunExample = `  chaos run experiments/*.yaml
+  chaos run experiments --jobs 4 --only 'network-*'
+  chaos run experiments/service-kill.yaml --seed 42
+  chaos run experiments/*.yaml --output html --output json=-
+  chaos run experiments/network-latency.yaml --weakened no-timeout      # must close the gate
+  chaos run experiments/*.yaml --dry-run`
+
+	textValidateShort = "check experiments and the configuration; nothing is touched"
+	textValidateLong  = `Validate reads the experiments and chaos.yaml, and shows all problems of all files at once, each with its line.
+It also plans each experiment for the environment, so that what the environment cannot do is found before anything runs.`
+	textValidateExample = `  chaos validate experiments/*.yaml
+  chaos validate experiments --env compose
+  chaos validate experiments/*.yaml --output sarif > problems.sarif`
+
+	textPlanShort = "show what a run would do, decided to the last detail"
+	textPlanLong  = `Plan prints every decision of a run: targets, faults with their parameters, queries, limits and where they come from, the order of the steps, the
+critical path and how long it takes. Nothing is touched.`
+	textPlanExample = `  chaos plan experiments/network-latency.yaml
+  chaos plan experiments/service-kill.yaml --seed 42
+  chaos plan experiments/network-latency.yaml --output mermaid`
+
+	textRollbackShort = "undo what a run has left behind"
+	textRollbackLong  = `Rollback undoes what a journal lists as not undone, the newest first, and verifies each. Without a journal it does so for every run of the
+reports folder that has died. It refuses while the run is still going.`
+	textRollbackExample = `  chaos rollback
+  chaos rollback reports/20261123-191503-k3f9/journal.jsonl`
+
+	textVerdictShort = "judge a journal again"
+	textVerdictLong  = `Verdict recomputes from the journal alone what a run came to, and ends with the exit code of that run.`
+
+	textVerdictExample = `  chaos verdict reports/20261123-191503-k3f9/journal.jsonl
+  chaos verdict reports/20261123-191503-k3f9 --output json`
+
+	textReportShort = "write the reports of a journal again"
+	textReportLong  = `Report writes the reports of a run from its journal alone, to the folder of the journal unless --output says otherwise.`
+
+	textReportExample = `  chaos report reports/20261123-191503-k3f9/journal.jsonl
+  chaos report reports/20261123-191503-k3f9 --output html=run.html --output json=-`
+
+	textSchemaShort = "print a JSON Schema"
+	textSchemaLong  = `Schema prints the JSON Schema (draft 2020-12) of a file format, for editors and other tools.`
+
+	textSchemaExample = `  chaos schema experiment > experiment.schema.json`
+
+	textVersionShort = "print the version"
+)
+
+// The flags.
+const (
+	textEnvFlag           = "environment of chaos.yaml (default: its first)"
+	textConfigFlag        = "the project's configuration (default: chaos.yaml here or in a folder above)"
+	textSeedFlag          = "seed of the random picks (default: a random one, which is printed and stored)"
+	textPlanSeedFlag      = "seed of the random picks"
+	textJobsFlag          = "experiments at once, each in its own environment"
+	textOnlyFlag          = "only experiments with this name; * and ? match any; repeatable"
+	textOutputFlag        = "report to write, FORMAT or FORMAT=PATH (- is stdout): %s; repeatable (default: all, to the run's folder)"
+	textReportsFlag       = "folder of the reports"
+	textQuietFlag         = "say only what the run came to"
+	textDryRunFlag        = "everything but injection: the gate stays closed"
+	textWeakenedFlag      = "run with a weakened variant of the environment, which must close the gate"
+	textRollbackFlag      = "first roll back earlier runs that have left something behind"
+	textNoColorFlag       = "no colours (also: NO_COLOR)"
+	textPlanOutputFlag    = "text, json or mermaid"
+	textCheckOutputFlag   = "text, json or sarif"
+	textVerdictOutputFlag = "text or json"
+)
+
+// Files and the project.
+const (
+	textNoFile           = "%s: %s"
+	textNotThere         = "there is no such file"
+	textEmptyFolder      = "there is no .yaml file in this folder"
+	textBadPattern       = "%q is not a pattern"
+	textNoMatch          = "no file matches this pattern"
+	textThereIs          = "in that folder there is: %s"
+	textNoConfig         = "there is no chaos.yaml in %s or in a folder above it"
+	textNoConfigHint     = "go to the project's folder, or name the file with --config"
+	textNothingSelected  = "no experiment is called %s"
+	textThereAre         = "there is: %s"
+	textProblems         = "nothing was touched"
+	textNoEnvironment    = "there is no environment %q; there is %s"
+	textNoTarget         = "environment %s is of target %q, which this version cannot run; it can run %s"
+	textNoVariant        = "environment %s has no weakened variant %q; there is %s"
+	textNoVariants       = "environment %s has no weakened variants"
+	textUndoTarget       = "undo %s: this version does not know the target %q"
+	textUndoKind         = "undo %s: this version does not know how to undo %q"
+	textAllValid         = "%s, %s for environment %s: valid\n"
+	textOnlyOnePlan      = "a mermaid diagram shows one experiment; name one with --only"
+	textOutputNoPath     = "--output %s names no path"
+	textOutputTwice      = "both %s and %s are to be written to stdout"
+	textOutputHint       = "write --output FORMAT, --output FORMAT=PATH or --output FORMAT=-"
+	textOutputFolder     = "the report %s cannot be written: there is no folder %s"
+	textOutputFolderHint = "make the folder, or name another path"
+	textOutputIsFolder   = "the report %s cannot be written: %s is a folder"
+	textReports          = "the reports folder %s cannot be written: %s"
+	textReportsHint      = "make it writable, or name another one with --reports"
+	textNotKept          = "the run is over, but not all of it could be kept: %w"
+	textNotKeptHint      = "what the journal holds can be shown again with `%s report %s`"
+	textJournalHint      = "a journal is reports/<run id>/journal.jsonl"
+)
+
+// How a run begins.
+const (
+	textBuilding     = "building %s"
+	textBuilt        = "built in %s"
+	textBuildHint    = "the services must build before anything is run"
+	textRunStarts    = "run %s: %s, environment %s, seed %d"
+	textRunDry       = ", dry run: nothing is injected"
+	textRunWeakened  = ", weakened: %s"
+	textRunJobs      = ", %d at once"
+	textCannotStart  = "the run could not be started: %w"
+	textNotStarted   = "interrupted by %s before anything was started"
+	textRunFailed    = "the run had to be given up: %v\n"
+	textJobsTooFew   = "--jobs is %d, expected at least 1"
+	textFilesMissing = "name the experiments to run"
+	textFilesHint    = "for example `%s %s experiments/*.yaml`"
+)
+
+// How a run ends early.
+const (
+	textInterrupted      = "%s: rolling back; press ^C again to stop at once"
+	textInterruptedEarly = "%s: stopping"
+	textStopped          = "stopped at once by a second %s; a guard process goes on undoing what is left: %s"
+	textStoppedClean     = "stopped at once by a second %s; nothing is left to undo but the processes, which end with this one"
+	textStoppedHint      = "see that nothing is left with `%s rollback %s`"
+	textByHand           = "to undo it by hand:"
+	textLeft             = "the environment is not clean: %s"
+	textLeftHint         = "try again with `%s rollback %s`"
+	textDirty            = "the earlier run %s has died and left something behind: %s"
+	textDirtyHint        = "undo it with `%[1]s rollback %[2]s`, or run again with --rollback"
+	textGuardBusy        = "the guard of the earlier run %s is still undoing what it has left behind"
+	textGuardBusyHint    = "wait a moment and try again"
+	textRunnerAlive      = "run %s is still going; only a run that has ended can be rolled back"
+	textRunnerAliveHint  = "end it first: ^C in its terminal, or kill -INT %d"
+	textUndone           = "undone: %s"
+	textRollbackFailed   = "run %s could not be rolled back: %w"
+	textNothingToUndo    = "nothing is left to undo in %s\n"
+
+	textRollingBackEarlier = "rolling back the earlier run %s"
+)
+
+// How a run goes; the step comes first, then what happened.
+const (
+	textEnvironmentStarts  = "starting its environment"
+	textEnvironmentUp      = "environment ready in %s"
+	textEnvironmentNotDown = "environment not taken down: %s"
+	textSteady             = "steady state: observing for %s"
+	textRecovery           = "recovery: the steady state must hold again within %s"
+	textExited             = "%s ended by itself: %s"
+	textRestarted          = "%s is ready again after %s"
+	textCheck              = "%s %s in the %s: %s"
+	textActive             = "%s active: %s"
+	textNoEffect           = "%s without proven effect: %s"
+	textEffectLost         = "%s lost its effect: %s"
+	textReverted           = "%s reverted: %s"
+	textNotReverted        = "%s NOT REVERTED: %s"
+	textStep               = "%s %s: %s"
+	textStepNotDone        = "%s %s: %s"
+	textAborted            = "aborted, rolling back: %s"
+	textFinding            = "finding: %s"
+	textRecovered          = "recovered after %s"
+	textNotRecovered       = "not recovered: %s"
+	textNotUndone          = "could not undo %s: %s"
+	textEnded              = "ended"
+	textEndedAs            = "%s in %s"
+)
+
+// The live view.
+const (
+	textLaneSummary  = "%d of %d experiments done, %s elapsed, about %s to go"
+	textLaneStarts   = "starting its environment"
+	textLaneUp       = "environment ready"
+	textLaneStepRuns = "%s for %s"
+)
+
+// What a run came to.
+const (
+	textGateOpen     = "%s  every check of %s passed, every fault was proven and every revert verified  (run %s, seed %d)\n"
+	textGateClosed   = "%s  %s  (run %s, seed %d)\n"
+	textTook         = "took %s, expected %s"
+	textTookRecovery = ", recovered in %s"
+	textReportsIn    = "journal, logs and reports: %s\n"
+)

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"chaosgate/pkg/executor"
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/probe"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/target/process"
+	"chaosgate/schema"
+)
+
+// Everything that comes in kinds is listed here, and nowhere else.
+
+func commands(sys system) []*cobra.Command {
+	return []*cobra.Command{
+		runCommand(sys), validateCommand(sys), planCommand(sys), rollbackCommand(sys), verdictCommand(sys), reportCommand(sys), schemaCommand(sys),
+		versionCommand(sys), agentCommand(sys), guardCommand(sys),
+	}
+}
+
+// targetKinds are what an environment can be made of.
+func targetKinds() []targetKind {
+	return []targetKind{{
+		name: process.RuntimeName, can: process.Capabilities(), check: checkProcesses, open: openProcesses,
+		undo: process.UndoKind, revert: process.RevertEnvironment, attach: process.Attach,
+	}}
+}
+
+// revert takes back one undo of a dead run: that of a whole environment, or a fault's.
+func revert(ctx context.Context, u target.Undo) error {
+	kind, ok := findTarget(u.Target.Runtime)
+	if !ok {
+		return fmt.Errorf(textUndoTarget, u.ID, u.Target.Runtime)
+	}
+	if u.Kind == kind.undo {
+		return kind.revert(ctx, u.Data)
+	}
+	f, ok := fault.Find(u.Kind)
+	if !ok {
+		return fmt.Errorf(textUndoKind, u.ID, u.Kind)
+	}
+	return f.Revert(ctx, kind.attach(u.Target), u.Data, u.Target)
+}
+
+// parts are what the executor works with.
+func (r running) parts(s *session, programs map[string]string) executor.Parts {
+	return executor.Parts{
+		Open: func(p plan.Plan) (target.Environment, error) {
+			return r.input.kind.open(opening{
+				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p,
+			})
+		},
+		Load:    startLoad,
+		Measure: measuring(r.input.env.Prometheus, r.sys.env),
+		Fault:   fault.Find,
+		Look:    probe.Look,
+		Act:     probe.Act,
+		Deps:    probe.Deps{Dir: r.input.dir, Mask: masking(r.input.env.Prometheus, r.sys.env)},
+	}
+}
+
+// namedSchema is a published schema.
+type namedSchema struct {
+	name string
+	text []byte
+}
+
+func schemas() []namedSchema {
+	return []namedSchema{{"experiment", schema.Experiment}, {"config", schema.Config}}
+}
