@@ -1,0 +1,44 @@
+# Nothing but Go is needed; the images need Docker.
+export CGO_ENABLED ?= 0
+
+BIN := bin/chaos
+EXPERIMENTS ?= experiments/*.yaml
+# Packages in which goroutines meet: tested with the race detector, which needs a C compiler.
+RACE := ./cmd/... ./pkg/...
+
+.PHONY: all build test race run weakened lint generate bench images clean
+
+all: build
+
+build: ## the command, and both services
+	go build -trimpath -o bin/ ./cmd/chaos ./services/service-a ./services/service-b
+
+test:
+	go test ./...
+
+race:
+	CGO_ENABLED=1 go test -race $(RACE)
+
+run: build ## the main job
+	$(BIN) run $(EXPERIMENTS)
+
+weakened: build ## an experiment that must close the gate
+	.ci/weakened $(BIN)
+
+lint:
+	.ci/lint
+
+generate:
+	go generate ./...
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+images: ## what docker-compose.yml starts: static binaries on nothing
+	go build -trimpath -o bin/ ./services/service-a ./services/service-b
+	docker build -t chaosgate/service-a:dev --build-arg SERVICE=service-a -f services/Dockerfile bin
+	docker build -t chaosgate/service-b:dev --build-arg SERVICE=service-b -f services/Dockerfile bin
+
+clean:
+	rm -rf bin .chaos
+	find reports -mindepth 1 ! -name README.md -delete 2>/dev/null || true
