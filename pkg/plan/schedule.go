@@ -168,17 +168,18 @@ func pointerOf(b *builder, id string) string {
 // expected is the whole experiment: the steady state, the longest chain, and the recovery, which is watched from the end of the last fault on.
 func (b *builder) expected(s scheduler) {
 	var chain, lastFault Duration
-	end := ""
+	end, faults := "", 0
 	for i := range b.plan.Steps {
 		step := &b.plan.Steps[i]
 		if s.ends[step.ID] >= chain {
 			chain, end = s.ends[step.ID], step.ID
 		}
 		if step.Fault != nil {
+			faults++
 			lastFault = max(lastFault, s.ends[step.ID])
 		}
 	}
-	if lastFault == 0 {
+	if faults == 0 {
 		lastFault = chain
 	}
 	for node := end; node != ""; node = s.last[node] {
