@@ -23,6 +23,8 @@ type Metrics interface {
 	metrics.Source
 	// Flush returns when every target has been scraped after the call, or has failed to answer. A window that ends with a Flush is complete.
 	Flush(context.Context) error
+	// Resets lists the counters of some services that fell in a stretch of time.
+	Resets(ctx context.Context, services []string, from, to time.Time) ([]metrics.Reset, error)
 	Close() error
 }
 

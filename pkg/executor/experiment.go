@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,7 +111,7 @@ func (x *experiment) inEnvironment(ctx context.Context) (wall time.Duration, err
 		return 0, fmt.Errorf("start the environment: %w", err)
 	}
 	watched := x.watchInstances(ctx)
-	x.note(journal.EnvironmentUp, "", 0, journal.EnvironmentInfo{Took: target.Duration(time.Since(before)), Interval: x.plan.Interval})
+	x.note(journal.EnvironmentUp, "", 0, journal.EnvironmentInfo{Took: target.Duration(time.Since(before)), Services: x.measured()})
 	wall, err = x.timed(ctx, watched)
 	x.undone(undos, x.down(ctx))
 	<-watched.done
@@ -163,6 +164,7 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, 
 		return time.Since(x.began), fmt.Errorf("start measuring: %w", err)
 	}
 	defer func() { err = errors.Join(err, x.metrics.Close()) }()
+	x.note(journal.Measuring, "", 0, journal.MeasuringInfo{Source: x.metrics.Describe(), Interval: x.plan.Interval})
 	x.deps = x.parts.Deps
 	x.deps.Source, x.deps.Environment = x.metrics, x.env
 	x.work(ctx, cancel)
@@ -171,8 +173,33 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, 
 	}
 	wall := time.Since(x.began)
 	unwatch()
+	x.noteResets(ctx)
 	x.keepCharts(ctx)
 	return wall, err
+}
+
+// measured answers the services whose metrics are read.
+func (x *experiment) measured() []string {
+	names := []string{}
+	for _, s := range x.env.Scrapes() {
+		if name := s.Labels["service"]; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// noteResets makes a finding of each instance whose counters fell.
+func (x *experiment) noteResets(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	resets, err := x.metrics.Resets(ctx, x.measured(), x.began, time.Now())
+	if err != nil {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "resets-unknown", Subject: "metrics", Message: "whether counters fell could not be asked: " + err.Error()})
+	}
+	for _, r := range resets {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: journal.CounterReset, Subject: r.Instance, Message: r.Describe(), At: r.At})
+	}
 }
 
 func (x *experiment) stopLoad(ctx context.Context, load Load) {

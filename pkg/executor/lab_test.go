@@ -36,6 +36,7 @@ type lab struct {
 	hang                                             string // a check that hangs until its context ends
 	onInject                                         func()
 	act                                              func() error
+	resets                                           []metrics.Reset
 }
 
 func newLab(t *testing.T) *lab {
@@ -88,6 +89,9 @@ func (l *lab) QueryRange(context.Context, string, time.Time, time.Time, time.Dur
 }
 func (l *lab) Describe() string            { return "lab" }
 func (l *lab) Flush(context.Context) error { return nil }
+func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics.Reset, error) {
+	return l.resets, nil
+}
 func (l *lab) Stop(context.Context) string { l.write("traffic stopped"); return "" }
 func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Window) journal.Observation {
 	if c.ID == l.hang {

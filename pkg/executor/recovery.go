@@ -83,13 +83,12 @@ func (r *recoverer) round(ctx context.Context) time.Duration {
 	looks := make([]*verdict.RecoveryLook, len(r.x.plan.Steady))
 	var looking sync.WaitGroup
 	for i, c := range r.x.plan.Steady {
-		window := max(c.Window, r.x.plan.Recovery.For)
-		if c.Probe.Metric() && offset < time.Duration(window) {
+		c.Window = max(c.Window, r.x.plan.Recovery.For)
+		if c.Probe.Metric() && offset < time.Duration(c.Window) {
 			continue
 		}
-		c.Window = 0 // the phase's window is given
 		looking.Go(func() {
-			o := r.x.look(ctx, c, r.x.window(journal.Recovery, now.Add(-time.Duration(window)), to), r.end)
+			o := r.x.look(ctx, c, r.x.window(journal.Recovery, r.end, to), r.end)
 			o.Offset = plan.Duration(offset)
 			looks[i] = &verdict.RecoveryLook{Check: c.ID, Observation: o}
 		})

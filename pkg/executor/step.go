@@ -219,22 +219,15 @@ func (l *looker) next() time.Time {
 	return l.began.Add((elapsed/every + 1) * every)
 }
 
-// lookSliding looks now. A metric check looks over its window, or over all of the stage so far, and not before that is long enough to mean something:
-// the window lies wholly inside the stage.
+// lookSliding looks now. A metric check looks at the stage so far, of which the probe takes the last window if it has one, and not before that is long enough to
+// mean something: the window lies wholly inside the stage.
 func (l *looker) lookSliding(ctx context.Context) {
 	now := time.Now()
 	if !l.check.Probe.Metric() {
 		l.look(ctx, now, now)
 		return
 	}
-	window := time.Duration(l.check.Window)
-	need := max(window, 2*time.Duration(l.x.plan.Interval))
-	if now.Sub(l.stage.from) < need {
-		return
+	if need := max(l.check.Window, 2*l.x.plan.Interval); now.Sub(l.stage.from) >= time.Duration(need) {
+		l.look(ctx, l.stage.from, now)
 	}
-	from := l.stage.from
-	if window > 0 {
-		from = now.Add(-window)
-	}
-	l.look(ctx, from, now)
 }

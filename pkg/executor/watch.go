@@ -85,11 +85,10 @@ func (x *experiment) watchAbort(ctx context.Context, abort context.CancelCauseFu
 func (x *experiment) watchCondition(ctx context.Context, c plan.Check, abort context.CancelCauseFunc) {
 	began := time.Now()
 	every := time.Duration(max(c.Every, x.plan.Interval))
-	window := time.Duration(max(c.Window, 4*x.plan.Interval))
+	c.Window = max(c.Window, 4*x.plan.Interval)
 	var looks []journal.Observation
 	for next := began; sleep(ctx, next) == nil; next = next.Add(every) {
-		now := time.Now()
-		o := x.look(ctx, c, x.window(journal.Method, now.Add(-window), now), began)
+		o := x.look(ctx, c, x.window(journal.Method, x.began, time.Now()), began)
 		if ctx.Err() != nil {
 			return
 		}

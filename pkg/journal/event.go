@@ -26,6 +26,7 @@ const (
 	UndoDone          Type = "undo.done"          // UndoResult
 	EnvironmentUp     Type = "environment.up"     // EnvironmentInfo
 	InstanceEvent     Type = "instance"           // target.Event
+	Measuring         Type = "measuring"          // MeasuringInfo
 	PhaseStarted      Type = "phase.started"      // Phase
 	PhaseEnded        Type = "phase.ended"        // Phase
 	StepStarted       Type = "step.started"       // nil
@@ -79,8 +80,12 @@ type RunInfo struct {
 // EnvironmentInfo says what was started.
 type EnvironmentInfo struct {
 	Took     target.Duration `json:"took"`
-	Services []string        `json:"services"`
-	Metrics  string          `json:"metrics"`  // "embedded, every 250ms"
+	Services []string        `json:"services"` // those whose metrics are read
+}
+
+// MeasuringInfo says where metrics come from.
+type MeasuringInfo struct {
+	Source   string          `json:"source"`   // "embedded, every 250ms", "Prometheus 2.42.0 at http://..."
 	Interval target.Duration `json:"interval"` // of scrapes
 }
 
@@ -178,6 +183,9 @@ type Finding struct {
 	// Closes is the state the finding forces on the experiment: "", INCONCLUSIVE or ERROR.
 	Closes string `json:"closes,omitempty"`
 }
+
+// CounterReset is the kind of the finding that counters of an instance fell.
+const CounterReset = "counter-reset"
 
 // SeriesData is what a chart shows: a check's expression over the whole experiment.
 type SeriesData struct {

@@ -112,8 +112,3 @@ func seriesOf(answer *promql.Result, at time.Time) ([]Series, error) {
 }
 
 func labelsOf(l labels.Labels) map[string]string { return l.Map() }
-
-// Resets lists the counters that fell between two times.
-func (e *Embedded) Resets(from, to time.Time) []Reset {
-	return e.storage.resets(from.UnixMilli(), to.UnixMilli())
-}

@@ -36,6 +36,7 @@ type RemoteOptions struct {
 type Remote struct {
 	api     v1.API
 	name    string // the URL without credentials
+	version string // "" before Check
 	timeout time.Duration
 }
 
@@ -150,9 +151,14 @@ func (t *remoteTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // Describe implements Source.
-func (r *Remote) Describe() string { return "Prometheus at " + r.name }
+func (r *Remote) Describe() string {
+	if r.version == "" {
+		return "Prometheus at " + r.name
+	}
+	return "Prometheus " + r.version + " at " + r.name
+}
 
-// Check asks the server for its version, once, so that a wrong URL is found before anything is injected.
+// Check asks the server for its version, once and before anything else, so that a wrong URL is found before anything is injected.
 func (r *Remote) Check(ctx context.Context) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -160,6 +166,7 @@ func (r *Remote) Check(ctx context.Context) (version string, err error) {
 	if err != nil {
 		return "", r.explain("asking for its version", err)
 	}
+	r.version = info.Version
 	return info.Version, nil
 }
 

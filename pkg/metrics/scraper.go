@@ -42,15 +42,18 @@ type Scraper struct {
 	*Embedded
 	client *http.Client
 	feeds  []*feed
-	stop   context.CancelFunc
+	life   context.Context // of every scrape; end ends it
+	end    context.CancelFunc
+	stop   context.CancelFunc // ends the regular scrapes
 	ended  sync.WaitGroup
 }
 
 // NewScraper starts scraping at once; Close ends it.
 func NewScraper(interval time.Duration, targets []Target, collectors []Collector) *Scraper {
 	m := newMemory()
-	ctx, stop := context.WithCancel(context.Background())
-	s := &Scraper{Embedded: newEmbedded(m, interval), client: newClient(), stop: stop}
+	life, end := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(life)
+	s := &Scraper{Embedded: newEmbedded(m, interval), client: newClient(), life: life, end: end, stop: stop}
 	for _, t := range targets {
 		s.feeds = append(s.feeds, newFeed(m, t.Labels, func(ctx context.Context) ([]reading, error) { return s.fetch(ctx, t.URL) }))
 	}
@@ -63,20 +66,36 @@ func NewScraper(interval time.Duration, targets []Target, collectors []Collector
 	return s
 }
 
-// Flush scrapes everything now and returns when every feed has answered or failed. The samples' times lie between the call and the return, and they are
-// visible to queries afterwards. A target that fails is no error: its `up` says so.
+// flushPatience is how long a flush waits for a target that does not answer. One that hangs has nothing to add to the window that the flush ends, and a fault must
+// not last longer because of it.
+const flushPatience = 150 * time.Millisecond
+
+// Flush scrapes everything now and returns when every feed has answered or failed, or flushPatience is over. The samples' times lie between the call and the
+// return, and they are visible to queries afterwards. A target that fails or hangs is no error: its `up` says so, as soon as the scrape is given up.
 func (s *Scraper) Flush(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, flushPatience)
+	defer cancel()
+	flushed := make(chan struct{})
 	var flushing sync.WaitGroup
 	for _, f := range s.feeds {
-		flushing.Go(func() { f.scrape(ctx) })
+		flushing.Go(func() {
+			if f.take(waiting) {
+				f.scrape(s.life)
+				f.give()
+			}
+		})
 	}
-	flushing.Wait()
+	s.ended.Go(func() { flushing.Wait(); close(flushed) })
+	select {
+	case <-flushed:
+	case <-waiting.Done():
+	}
 	return ctx.Err()
 }
 
 // Close ends scraping; what was stored can still be asked for.
 func (s *Scraper) Close() error {
-	s.stop()
+	s.end()
 	s.ended.Wait()
 	s.client.CloseIdleConnections()
 	return nil
@@ -86,11 +105,9 @@ func (s *Scraper) Close() error {
 func (s *Scraper) Errors() []error {
 	var all []error
 	for _, f := range s.feeds {
-		f.mu.Lock()
-		if f.err != nil {
-			all = append(all, fmt.Errorf("scrape %s: %w", f.labels["instance"], f.err))
+		if err := f.lastError(); err != nil {
+			all = append(all, fmt.Errorf("scrape %s: %w", f.labels["instance"], err))
 		}
-		f.mu.Unlock()
 	}
 	return all
 }
@@ -99,18 +116,22 @@ func (s *Scraper) Errors() []error {
 // pass meanwhile are skipped for this feed only.
 const scrapeTimeout = time.Second
 
-// feed is one target or collector on its way into the storage. A scrape holds its lock, so that samples arrive in the order of their times.
+// feed is one target or collector on its way into the storage. Whoever scrapes has its turn, so that samples arrive in the order of their times; what comes
+// below turn belongs to whoever has it.
 type feed struct {
-	mu      sync.Mutex
 	storage *memory
 	labels  map[string]string
 	read    func(context.Context) ([]reading, error)
+	up      *stored // guarded by the storage's lock
 
+	turn   chan struct{}
 	last   int64 // time of the last scrape, Unix milliseconds
 	wasUp  bool
 	series map[*stored]bool // with a value at the last scrape
 	known  map[string]*stored
-	err    error
+
+	mu  sync.Mutex
+	err error // of the last scrape
 }
 
 // reading is one line of an exposition, or of a collector: its full labels as text identify it.
@@ -122,28 +143,44 @@ type reading struct {
 }
 
 func newFeed(m *memory, l map[string]string, read func(context.Context) ([]reading, error)) *feed {
-	return &feed{storage: m, labels: l, read: read, series: map[*stored]bool{}, known: map[string]*stored{}}
+	return &feed{storage: m, labels: l, read: read, turn: make(chan struct{}, 1), series: map[*stored]bool{}, known: map[string]*stored{}}
+}
+
+// take waits for the feed's turn; false if ctx ended first.
+func (f *feed) take(ctx context.Context) bool {
+	select {
+	case f.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (f *feed) give() { <-f.turn }
+
+func (f *feed) lastError() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
 }
 
 // run scrapes on every tick. A tick that comes while a scrape is under way is skipped.
 func (f *feed) run(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	f.scrape(ctx)
-	for {
+	for f.take(ctx) {
+		f.scrape(ctx)
+		f.give()
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			f.scrape(ctx)
 		}
 	}
 }
 
 // scrape reads once and stores everything under the time at which it began.
 func (f *feed) scrape(ctx context.Context) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if ctx.Err() != nil {
 		return
 	}
@@ -156,7 +193,9 @@ func (f *feed) scrape(ctx context.Context) {
 	if ctx.Err() != nil && err != nil {
 		return // cut short from outside: says nothing about the target
 	}
+	f.mu.Lock()
 	f.err = err
+	f.mu.Unlock()
 	f.store(t, readings, err == nil, time.Since(began))
 	f.last, f.wasUp = t, err == nil
 }
@@ -185,7 +224,7 @@ func (f *feed) store(t int64, readings []reading, up bool, took time.Duration) {
 		}
 	}
 	f.series = now
-	f.own("up", t, map[bool]float64{true: 1}[up])
+	f.up = f.own("up", t, map[bool]float64{true: 1}[up])
 	f.own("scrape_duration_seconds", t, took.Seconds())
 }
 
@@ -219,13 +258,14 @@ func (f *feed) with(l labels.Labels) labels.Labels {
 	return b.Labels()
 }
 
-func (f *feed) own(name string, t int64, v float64) {
+func (f *feed) own(name string, t int64, v float64) *stored {
 	s, ok := f.known[name]
 	if !ok {
 		s, _ = f.storage.find(f.with(labels.FromStrings(model.MetricNameLabel, name)))
 		f.known[name] = s
 	}
 	s.append(t, v)
+	return s
 }
 
 func readCollector(c Collector) []reading {

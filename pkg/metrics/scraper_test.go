@@ -188,9 +188,12 @@ func TestResetsAreFound(t *testing.T) {
 	e.say(fmt.Sprintf(errorsBorn, 2) + "level 1\n")
 	time.Sleep(2 * time.Millisecond)
 	to := flush(t, s)
-	resets := s.Resets(from, to)
-	if len(resets) != 1 || resets[0].From != 10 || resets[0].To != 2 || !strings.Contains(resets[0].Series, "http_requests_total") {
-		t.Errorf("resets %+v, want the counter's and not the gauge's", resets)
+	resets, err := s.Resets(t.Context(), []string{"a"}, from.Truncate(time.Millisecond), to)
+	if err != nil || len(resets) != 1 || resets[0].Instance != "a-1" || resets[0].Series != 1 || !strings.Contains(resets[0].Example, "http_requests_total") {
+		t.Errorf("resets %+v, %v, want the counter's and not the gauge's", resets, err)
+	}
+	if others, err := s.Resets(t.Context(), []string{"b"}, from, to); err != nil || len(others) > 0 {
+		t.Errorf("resets of a service that was not asked for: %+v, %v", others, err)
 	}
 }
 
@@ -242,8 +245,11 @@ func TestHostileExpositionsAreErrorsAndNoMore(t *testing.T) {
 			defer server.Close()
 			loop = server
 			s := still(t, time.Hour, Target{URL: server.URL, Labels: map[string]string{"service": "bad"}})
-			at := flush(t, s)
-			if v := ask(t, s, "up", at); v != 0 {
+			flush(t, s)
+			for deadline := time.Now().Add(10 * time.Second); len(s.Errors()) == 0 && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond) // a flush does not wait for a target that hangs
+			}
+			if v := ask(t, s, "up", time.Now()); v != 0 {
 				t.Errorf("up is %v", v)
 			}
 			if errs := s.Errors(); len(errs) != 1 {

@@ -2,14 +2,11 @@ package metrics
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
@@ -164,47 +161,3 @@ func (s sample) H() *histogram.Histogram       { return nil }
 func (s sample) FH() *histogram.FloatHistogram { return nil }
 func (s sample) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
 func (s sample) Copy() chunks.Sample           { return s }
-
-// Reset is a counter that fell inside a window: its process restarted, or it is not a counter.
-type Reset struct {
-	Series string
-	T      int64   // of the sample that is lower than the one before, Unix milliseconds
-	From   float64 // value before
-	To     float64
-}
-
-// Resets lists the counter resets with both samples in [from, to] (Unix milliseconds), sorted by time and series.
-func (m *memory) resets(from, to int64) []Reset {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	var found []Reset
-	for _, same := range m.series {
-		for _, s := range same {
-			if s.counter {
-				found = append(found, resetsOf(s, from, to)...)
-			}
-		}
-	}
-	slices.SortFunc(found, func(a, b Reset) int {
-		if a.T != b.T {
-			return int(a.T - b.T)
-		}
-		return slices.Compare([]byte(a.Series), []byte(b.Series))
-	})
-	return found
-}
-
-func resetsOf(s *stored, from, to int64) []Reset {
-	var found []Reset
-	last := math.NaN()
-	for _, p := range between(s.samples, from, to) {
-		if value.IsStaleNaN(p.v) {
-			continue
-		}
-		if p.v < last {
-			found = append(found, Reset{Series: fmt.Sprint(s.labels), T: p.t, From: last, To: p.v})
-		}
-		last = p.v
-	}
-	return found
-}

@@ -27,10 +27,21 @@ const (
 // as exactly as scrapes are timed.
 type stretch struct{ from, to time.Time }
 
-// stretchOf is a window, or the last part of it if the check has a shorter window of its own.
-func stretchOf(from, to time.Time, own plan.Duration) stretch {
-	if at := to.Add(-time.Duration(own)); own > 0 && at.After(from) {
-		from = at
+// stretchOf is a phase, or the last part of it if the check has a shorter window of its own. It begins and ends with a scrape where the source knows its
+// scrapes, and never reaches out of the phase.
+func stretchOf(source metrics.Source, from, to time.Time, own plan.Duration) stretch {
+	aligner, aligned := source.(metrics.Aligner)
+	if aligned {
+		if end := aligner.AlignEnd(to); end.After(from) {
+			to = end
+		}
+	}
+	start := to.Add(-time.Duration(own))
+	if aligned && own > 0 {
+		start = aligner.AlignStart(start)
+	}
+	if own > 0 && start.After(from) {
+		from = start
 	}
 	return stretch{from.Truncate(time.Millisecond), to.Truncate(time.Millisecond)}
 }
@@ -55,13 +66,13 @@ type inquiry struct {
 // inquire looks with a query that is compared, and gathers beside it what tells how far its answer is to be trusted.
 func inquire(ctx context.Context, d Deps, c plan.Check, w Window, query func(stretch) (string, error), gather func(context.Context, *inquiry)) journal.Observation {
 	begun := time.Now()
-	q := &inquiry{stretch: stretchOf(w.From, w.To, c.Window), source: d.Source}
+	q := &inquiry{stretch: stretchOf(d.Source, w.From, w.To, c.Window), source: d.Source}
 	q.seen = journal.Observation{At: q.to, From: q.from, Source: d.Source.Describe(), Events: map[string]float64{}}
 	q.seen.Query, q.err = query(q.stretch)
 	q.seen.Series = q.ask(ctx, q.seen.Query, q.to)
 	gather(ctx, q)
 	if c.Baseline && !w.BaselineTo.IsZero() {
-		before := stretchOf(w.BaselineFrom, w.BaselineTo, c.Window)
+		before := stretchOf(d.Source, w.BaselineFrom, w.BaselineTo, c.Window)
 		same, _ := query(before) // it did not fail above
 		q.seen.Baseline = q.ask(ctx, same, before.to)
 	}

@@ -143,7 +143,12 @@ func (c *collector) add(e journal.Event) error {
 	case journal.EnvironmentUp:
 		var info journal.EnvironmentInfo
 		err := into(e, &info)
-		x.EnvTook, x.Metrics = time.Duration(info.Took), info.Metrics
+		x.EnvTook = time.Duration(info.Took)
+		return err
+	case journal.Measuring:
+		var info journal.MeasuringInfo
+		err := into(e, &info)
+		x.Metrics = info.Source
 		return err
 	case journal.PhaseStarted, journal.PhaseEnded:
 		return c.phase(e, at)

@@ -1,0 +1,107 @@
+package metrics
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// Reset says that counters of one instance fell: its process started anew, or they are no counters. What was counted between the last scrape before and the
+// fall is in no rate.
+type Reset struct {
+	Service  string
+	Instance string
+	At       time.Time // of the first scrape that saw it; zero if the source does not know
+	Series   int       // how many counters fell
+	Example  string    // one of them, "" if the source does not know
+}
+
+// Resets lists the counters of some services that fell in a stretch of time, grouped by instance and scrape, in the order of time.
+func (e *Embedded) Resets(_ context.Context, services []string, from, to time.Time) ([]Reset, error) {
+	m := e.storage
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var found []Reset
+	for _, same := range m.series {
+		for _, s := range same {
+			if service := s.labels.Get("service"); s.counter && slices.Contains(services, service) {
+				for _, at := range falls(between(s.samples, from.UnixMilli(), to.UnixMilli())) {
+					found = append(found, Reset{Service: service, Instance: s.labels.Get("instance"), At: time.UnixMilli(at), Series: 1, Example: s.labels.String()})
+				}
+			}
+		}
+	}
+	return group(found), nil
+}
+
+// falls answers when a counter fell; series that were absent in between are compared all the same.
+func falls(samples []sample) []int64 {
+	var found []int64
+	last := math.Inf(-1)
+	for _, p := range samples {
+		if value.IsStaleNaN(p.v) {
+			continue
+		}
+		if p.v < last {
+			found = append(found, p.t)
+		}
+		last = p.v
+	}
+	return found
+}
+
+// group puts the counters together that fell at one scrape of one instance.
+func group(all []Reset) []Reset {
+	slices.SortFunc(all, func(a, b Reset) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Example, b.Example))
+	})
+	var groups []Reset
+	for _, r := range all {
+		if n := len(groups); n > 0 && groups[n-1].At.Equal(r.At) && groups[n-1].Instance == r.Instance {
+			groups[n-1].Series++
+			continue
+		}
+		groups = append(groups, r)
+	}
+	return groups
+}
+
+// Resets implements the same over a server, which knows how many counters fell but not when. Only the services' own counters are asked for: a server may hold
+// millions.
+func (r *Remote) Resets(ctx context.Context, services []string, from, to time.Time) ([]Reset, error) {
+	quoted := make([]string, len(services))
+	for i, s := range services {
+		quoted[i] = quoteMeta(s)
+	}
+	query := fmt.Sprintf(`count by (service, instance) (resets({service=~"%s",__name__=~".+_(total|count)"}[%s]) > 0)`, strings.Join(quoted, "|"), duration(Window(from, to)))
+	result, err := r.Query(ctx, query, to)
+	if err != nil {
+		return nil, err
+	}
+	var found []Reset
+	for _, s := range result.Series {
+		found = append(found, Reset{Service: s.Labels["service"], Instance: s.Labels["instance"], Series: int(s.Points[0].V)})
+	}
+	return group(found), nil
+}
+
+// quoteMeta makes a name a literal in a regular expression inside a PromQL string. Names of services are DNS labels, so only dots could mean something.
+func quoteMeta(name string) string { return strings.ReplaceAll(name, ".", `\\.`) }
+
+// Describe says in a sentence what fell.
+func (r Reset) Describe() string {
+	text := fmt.Sprintf("%d counters of %s fell", r.Series, r.Instance)
+	if r.Series == 1 {
+		text = "a counter of " + r.Instance + " fell"
+	}
+	if r.Example != "" {
+		text += ", for example " + r.Example
+	}
+	return text + ": its process started anew, and what it had counted since the scrape before is lost"
+}
