@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
@@ -137,18 +138,20 @@ func interruption(events []journal.Event) (string, error) {
 
 // record is what the journal holds about one experiment.
 type record struct {
-	plan       plan.Plan
-	dry        bool // nothing was to be injected
-	started    bool
-	up, down   *journal.Outcome
-	end        *journal.ExperimentResult
-	aborts     []journal.AbortInfo
-	findings   []journal.Finding
-	looks      map[string][]look // by check id
-	recovery   []RecoveryLook
-	recovered  *journal.RecoveryResult
-	steps      map[string]*stepRecord
-	methodRuns bool
+	plan         plan.Plan
+	dry          bool // nothing was to be injected
+	started      bool
+	down         *journal.Outcome
+	end          *journal.ExperimentResult
+	aborts       []journal.AbortInfo
+	findings     []journal.Finding
+	upAt         time.Time // when the environment was up; what starts later is started again
+	disturbances []disturbance
+	looks        map[string][]look // by check id
+	recovery     []RecoveryLook
+	recovered    *journal.RecoveryResult
+	steps        map[string]*stepRecord
+	methodRuns   bool
 }
 
 // look is an observation with the attempt and phase it belongs to.
@@ -194,7 +197,7 @@ func (r *record) add(e journal.Event) error {
 	case journal.ExperimentStarted:
 		r.started = true
 	case journal.EnvironmentUp:
-		r.up = &journal.Outcome{OK: true}
+		r.upAt = e.Time
 	case journal.EnvironmentDown:
 		return decodeInto(e, &r.down)
 	case journal.ExperimentEnded:
@@ -204,7 +207,9 @@ func (r *record) add(e journal.Event) error {
 	case journal.Aborted:
 		return decodeAppend(e, &r.aborts)
 	case journal.FindingNoted:
-		return decodeAppend(e, &r.findings)
+		return r.addFinding(e)
+	case journal.InstanceEvent:
+		return r.addInstance(e)
 	case journal.PhaseStarted:
 		p, err := journal.Decode[journal.Phase](e)
 		r.methodRuns = r.methodRuns || p.Name == journal.Method

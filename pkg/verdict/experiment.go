@@ -133,6 +133,7 @@ func (r *record) judgeCheck(c plan.Check, role string, phase journal.PhaseName) 
 		looks = append(looks, l.Observation)
 	}
 	check.Looks = len(looks)
+	check.Notes = r.notes(looks)
 	check.Judgement = Judge(c, looks)
 	if c.Mode == plan.Eventually {
 		if at, ok := Held(c, looks); ok {
@@ -233,7 +234,7 @@ func (r *record) judgeFault(e *Experiment, s plan.Step, rec *stepRecord) {
 			f.Targets = append(f.Targets, t.Instance)
 		}
 	}
-	f.Effective, f.Effect = effective(rec)
+	f.Effective, f.Effect = effective(s.Fault, rec)
 	f.Reverted, f.Revert = rec.revert()
 	before := len(e.Reasons)
 	if ended(e, s, rec) && !f.Effective {
@@ -255,11 +256,18 @@ func proven(e *fault.Effect) (bool, string) {
 	return e.Proven, e.Summary
 }
 
-// effective needs the readback after injection and, if there is one, the last before the revert.
-func effective(rec *stepRecord) (bool, string) {
+// effective needs the readback after injection and, of a fault that lasts, the last one before the revert: an effect that fades proves nothing, nor does one that
+// nobody met.
+func effective(f *plan.Fault, rec *stepRecord) (bool, string) {
 	ok, text := proven(rec.active)
-	if !ok || rec.checked == nil {
-		return ok, text
+	switch {
+	case !ok:
+		return false, text
+	case rec.checked == nil:
+		if f.Duration > 0 {
+			text += "; it was not read back again before the revert"
+		}
+		return f.Duration == 0, text
 	}
 	if rec.checked.Summary != text {
 		text += "; " + rec.checked.Summary
@@ -269,7 +277,7 @@ func effective(rec *stepRecord) (bool, string) {
 
 func (r *record) judgeAbortConditions(e *Experiment) {
 	for _, c := range r.plan.Abort {
-		check := Check{ID: c.ID, Role: "abort", Required: c.Required, Attempts: 1}
+		check := Check{ID: c.ID, Role: "abort", Required: c.Required, Attempts: 1, Notes: []string{}}
 		var looks []journal.Observation
 		seen := false
 		for _, l := range r.looks[c.ID] {

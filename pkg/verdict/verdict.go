@@ -86,7 +86,9 @@ type Check struct {
 	Required bool   `json:"required"`
 	Skipped  bool   `json:"skipped"`
 	Looks    int    `json:"looks"`
-	Attempts int    `json:"attempts"`
+	// Notes say what happened inside the windows: restarts and counters that fell.
+	Notes    []string `json:"notes"`
+	Attempts int      `json:"attempts"`
 	Judgement
 	Elapsed target.Duration `json:"elapsed,omitempty,omitzero"` // of within
 }
