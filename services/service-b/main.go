@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"chaosgate/services/internal/config"
 	"chaosgate/services/internal/server"
@@ -28,7 +29,9 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return server.ExitError
 	}
-	code := server.Run(name, settings.Host, settings.Port, worker.Handler(settings, db, log), log, os.Stderr)
+	handler := worker.Handler(settings, db, log)
+	time.Sleep(settings.WarmUp) // nobody is answered meanwhile; a signal ends it as it ends any process that has not begun to serve
+	code := server.Run(name, settings.Host, settings.Port, handler, log, os.Stderr)
 	if err := db.Close(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: closing the database: %v\n", name, err)
 		return server.ExitError

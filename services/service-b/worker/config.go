@@ -19,6 +19,7 @@ type Config struct {
 	MaxInflight      int
 	ReadOnlyFallback bool
 	ReceiptRounds    int
+	WarmUp           time.Duration
 }
 
 // ReadConfig reads every setting; its error names all the bad ones, one a line.
@@ -34,6 +35,7 @@ func ReadConfig(lookup func(string) (string, bool)) (Config, error) {
 		MaxInflight:      env.Count("MAX_INFLIGHT", 64),
 		ReadOnlyFallback: env.Switch("DB_READONLY_FALLBACK"),
 		ReceiptRounds:    env.Count("RECEIPT_ROUNDS", 10_000),
+		WarmUp:           env.Duration("WARMUP", 0),
 	}
 	folder := filepath.Dir(c.DatabasePath)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {

@@ -361,7 +361,7 @@ func TestFailStatuses(t *testing.T) {
 
 func TestReadConfig(t *testing.T) {
 	c, err := ReadConfig(lookup(nil))
-	want := Config{"0.0.0.0", 5001, "./service-b.db", "off", 200 * time.Millisecond, 500 * time.Millisecond, 64, true, 10_000}
+	want := Config{"0.0.0.0", 5001, "./service-b.db", "off", 200 * time.Millisecond, 500 * time.Millisecond, 64, true, 10_000, 0}
 	if err != nil || c != want {
 		t.Errorf("defaults %+v, %v", c, err)
 	}
