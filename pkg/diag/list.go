@@ -15,17 +15,20 @@ func (l List) Invalid() bool {
 func (l List) Sorted() List {
 	s := slices.Clone(l)
 	slices.SortStableFunc(s, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Message, b.Message),
+			cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Len, b.Len), cmp.Compare(a.Hint, b.Hint))
 	})
 	return slices.Compact(s)
 }
 
-// Summary counts: "3 errors and 1 warning in 2 files".
+// Summary counts, doubles once: "3 errors and 1 warning in 2 files".
 func (l List) Summary() string {
 	errors, warnings := 0, 0
 	files := map[string]bool{}
-	for _, p := range l {
-		files[p.File] = true
+	for _, p := range l.Sorted() {
+		if p.File != "" {
+			files[p.File] = true
+		}
 		if p.Severity == Warning {
 			warnings++
 		} else {
@@ -38,6 +41,9 @@ func (l List) Summary() string {
 		if errors == 0 {
 			text = counted(warnings, "warning")
 		}
+	}
+	if len(files) == 0 {
+		return text
 	}
 	return text + " in " + counted(len(files), "file")
 }

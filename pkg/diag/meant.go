@@ -3,13 +3,19 @@ package diag
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
-// DidYouMean answers a hint that names the nearest of the choices, "" if none is near. Near is at most a third of the letters wrong.
+// DidYouMean answers a hint that names the nearest of the choices, the first of several, "" if none is near. Near is at most a third of the letters wrong,
+// where case does not count.
 func DidYouMean(found string, choices []string) string {
-	best, least := "", len(found)/3+1
+	best, least := "", -1
 	for _, c := range choices {
-		if d := distance(strings.ToLower(found), strings.ToLower(c)); d <= least && c != found && (best == "" || d < least) {
+		most := max(utf8.RuneCountInString(found), utf8.RuneCountInString(c)) / 3
+		if c == found || c == "" || most < abs(utf8.RuneCountInString(found)-utf8.RuneCountInString(c)) { // the second also keeps a key of a megabyte from being compared
+			continue
+		}
+		if d := distance(strings.ToLower(found), strings.ToLower(c)); d <= most && (least < 0 || d < least) {
 			best, least = c, d
 		}
 	}
@@ -18,6 +24,8 @@ func DidYouMean(found string, choices []string) string {
 	}
 	return fmt.Sprintf("did you mean %q?", best)
 }
+
+func abs(n int) int { return max(n, -n) }
 
 // distance is how many letters are to be changed, added, removed or swapped with their neighbour (optimal string alignment).
 func distance(a, b string) int {

@@ -3,6 +3,8 @@ package diag
 import (
 	"encoding/json"
 	"io"
+	"net/url"
+	"path/filepath"
 )
 
 // The part of SARIF 2.1.0 that code hosts read to annotate a pull request.
@@ -13,8 +15,9 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool    sarifTool     `json:"tool"`
-		Results []sarifResult `json:"results"`
+		Tool       sarifTool     `json:"tool"`
+		ColumnKind string        `json:"columnKind"`
+		Results    []sarifResult `json:"results"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -41,7 +44,7 @@ type (
 	}
 	sarifPhysical struct {
 		Artifact sarifArtifact `json:"artifactLocation"`
-		Region   sarifRegion   `json:"region"`
+		Region   *sarifRegion  `json:"region,omitempty"` // nil: the file as a whole
 	}
 	sarifArtifact struct {
 		URI string `json:"uri"`
@@ -53,17 +56,19 @@ type (
 	}
 )
 
-// WriteSARIF writes the problems as SARIF 2.1.0.
+// WriteSARIF writes the problems as SARIF 2.1.0. Columns count characters, as everywhere in this package.
 func (l List) WriteSARIF(w io.Writer, version string) error {
-	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "chaos", Version: version, Rules: []sarifRule{}}}, Results: []sarifResult{}}
+	driver := sarifDriver{Name: "chaos", Version: version, Rules: []sarifRule{}}
+	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	known := map[string]bool{}
 	for _, p := range l.Sorted() {
 		if !known[p.Rule] {
 			known[p.Rule] = true
-			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{p.Rule})
+			driver.Rules = append(driver.Rules, sarifRule{p.Rule})
 		}
 		run.Results = append(run.Results, p.sarif())
 	}
+	run.Tool.Driver = driver
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
@@ -74,8 +79,28 @@ func (p Problem) sarif() sarifResult {
 	if p.Hint != "" {
 		text += " (" + p.Hint + ")"
 	}
-	line, col := max(1, p.Line), max(1, p.Col)
-	return sarifResult{RuleID: p.Rule, Level: p.Severity, Message: sarifText{text}, Locations: []sarifLocation{{sarifPhysical{
-		sarifArtifact{p.File}, sarifRegion{StartLine: line, StartColumn: col, EndColumn: col + max(1, p.Len)},
-	}}}}
+	level := Error
+	if p.Severity == Warning {
+		level = Warning
+	}
+	r := sarifResult{RuleID: p.Rule, Level: level, Message: sarifText{text}, Locations: []sarifLocation{}}
+	if p.File == "" {
+		return r
+	}
+	at := sarifPhysical{Artifact: sarifArtifact{fileURI(p.File)}}
+	if p.Line > 0 {
+		col := max(1, p.Col)
+		at.Region = &sarifRegion{StartLine: p.Line, StartColumn: col, EndColumn: col + max(1, p.Len)}
+	}
+	r.Locations = append(r.Locations, sarifLocation{at})
+	return r
+}
+
+// fileURI is a path as a URI: relative to the checkout if the path is relative.
+func fileURI(path string) string {
+	u := url.URL{Path: filepath.ToSlash(path)}
+	if filepath.IsAbs(path) {
+		u.Scheme = "file"
+	}
+	return u.String()
 }

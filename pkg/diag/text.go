@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 )
 
 // Source answers a line of a file, "" if there is none; it is asked only for lines that problems name.
@@ -31,7 +30,7 @@ func (l List) WriteText(w io.Writer, source Source, style Style) error {
 	for _, p := range l.Sorted() {
 		p.write(&b, source, style)
 	}
-	fmt.Fprintln(&b, l.Sorted().Summary())
+	fmt.Fprintln(&b, l.Summary())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -41,7 +40,10 @@ func (p Problem) write(b *strings.Builder, source Source, style Style) {
 	if p.Severity == Warning {
 		word = paint(style.Warning, "warning")
 	}
-	fmt.Fprintf(b, "%s: %s: %s [%s]\n", paint(style.Place, p.place()), word, Printable(p.Message), p.Rule)
+	if place := p.place(); place != "" {
+		fmt.Fprintf(b, "%s: ", paint(style.Place, place))
+	}
+	fmt.Fprintf(b, "%s: %s [%s]\n", word, Printable(p.Message), p.Rule)
 	line := ""
 	if source != nil && p.Line > 0 {
 		line = source(p.File, p.Line)
@@ -57,12 +59,12 @@ func (p Problem) write(b *strings.Builder, source Source, style Style) {
 
 func (p Problem) place() string {
 	if p.Line == 0 {
-		return p.File
+		return Printable(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+	return fmt.Sprintf("%s:%d:%d", Printable(p.File), p.Line, p.Col)
 }
 
-// maxShown is how much of a line is shown around the place.
+// maxShown is how many characters of a line are shown around the place.
 const maxShown = 110
 
 // writeLine shows a line, cut around the place, and the caret below it.
@@ -79,35 +81,10 @@ func writeLine(b *strings.Builder, at Span, line string) {
 	}
 	gutter := fmt.Sprintf("%5d | ", at.Line)
 	before := cut + shown(runes[begin:col])
-	marked := min(max(at.Len, 1), max(1, end-col))
 	fmt.Fprintf(b, "%s%s%s%s\n", gutter, before, shown(runes[col:end]), rest)
-	caret := "^" + strings.Repeat("~", max(0, width(shown(runes[col:min(col+marked, len(runes))]))-1))
-	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", width(before)), caret)
+	marked := shown(runes[col:min(col+max(at.Len, 1), end)])
+	caret := "^" + strings.Repeat("~", max(0, Width(marked)-1))
+	fmt.Fprintf(b, "%s| %s%s\n", strings.Repeat(" ", len(gutter)-2), strings.Repeat(" ", Width(before)), caret)
 }
 
 func shown(runes []rune) string { return Printable(strings.ReplaceAll(string(runes), "\t", "  ")) }
-
-// width counts the columns of a terminal: wide characters take two, marks none.
-func width(text string) int {
-	n := 0
-	for _, r := range text {
-		switch {
-		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul) || r >= 0x1f300 && r < 0x20000 || r >= 0xff01 && r <= 0xff60:
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
-}
-
-// Printable replaces what could steer a terminal: control characters and bidirectional overrides.
-func Printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '\ufffd'
-		}
-		return r
-	}, text)
-}
