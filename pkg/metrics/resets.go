@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 )
 
@@ -32,12 +34,18 @@ func (e *Embedded) Resets(_ context.Context, services []string, from, to time.Ti
 		for _, s := range same {
 			if service := s.labels.Get("service"); s.counter && slices.Contains(services, service) {
 				for _, at := range falls(between(s.samples, from.UnixMilli(), to.UnixMilli())) {
-					found = append(found, Reset{Service: service, Instance: s.labels.Get("instance"), At: time.UnixMilli(at), Series: 1, Example: s.labels.String()})
+					found = append(found, Reset{Service: service, Instance: s.labels.Get("instance"), At: time.UnixMilli(at), Series: 1, Example: spelled(s.labels)})
 				}
 			}
 		}
 	}
 	return group(found), nil
+}
+
+// spelled writes a series as people do: its name before its labels.
+func spelled(l labels.Labels) string {
+	name := l.Get(model.MetricNameLabel)
+	return name + labels.NewBuilder(l).Del(model.MetricNameLabel).Labels().String()
 }
 
 // falls answers when a counter fell; series that were absent in between are compared all the same.
