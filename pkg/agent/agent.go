@@ -54,7 +54,7 @@ type answer struct {
 
 // job is what a helper does. Its methods are called by one goroutine, each any number of times and in any order; what they answer is sent as JSON.
 type job interface {
-	// inject returns when the change is made; after an error nothing is.
+	// inject returns when the change is made, or begun if status tells how far it has come; after an error nothing is.
 	inject(context.Context) (any, error)
 	// status reads back what the change does now.
 	status(context.Context) (any, error)

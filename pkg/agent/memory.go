@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,8 +42,8 @@ type MemoryConfig struct {
 
 // MemoryStatus is what status and inject answer.
 type MemoryStatus struct {
-	RSS    int64 `json:"rss"`    // bytes resident in this process
-	Filled int64 `json:"filled"` // bytes of the size that were written to so far
+	Filled   int64 `json:"filled"`   // bytes of the size that were written to so far
+	Resident int64 `json:"resident"` // bytes of the size that are in memory now, from the kernel; what this process needs for itself is not among them
 	// OOMScoreAdj is read back: -1000 (never killed) to 1000 (killed first). A stressor that may not protect itself has another than it wanted.
 	OOMScoreAdj int `json:"oom_score_adj"`
 }
@@ -96,18 +97,11 @@ func setVictim(victim string) error {
 	return nil
 }
 
-// inject takes the memory. Without a rate it returns when all of it is resident, with one when the fill has begun.
+// inject begins to take the memory; status tells how far that has come. It does not wait: when memory has run out a fill may never end.
 func (m *memory) inject(ctx context.Context) (any, error) {
 	if m.block == nil {
 		if err := m.take(ctx); err != nil {
 			return nil, err
-		}
-	}
-	if m.config.Rate == 0 {
-		select {
-		case <-m.done:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
 		}
 	}
 	return m.status(ctx)
@@ -125,7 +119,7 @@ func (m *memory) take(ctx context.Context) error {
 	return nil
 }
 
-// fill writes to every page, and never the same bytes, so that neither a page of zeros nor memory compression can stand in for it.
+// fill writes to every page, so that the kernel must give one for each: until then all of them are the same page of zeros.
 func (m *memory) fill(ctx context.Context, block []byte, began time.Time) {
 	defer close(m.done)
 	page := os.Getpagesize()
@@ -137,7 +131,7 @@ func (m *memory) fill(ctx context.Context, block []byte, began time.Time) {
 			end = min(end, int(time.Since(began).Seconds()*float64(m.config.Rate)))
 		}
 		for ; at < end; at += page {
-			block[at] = byte(at/page) | 1
+			block[at] = 1
 		}
 		m.filled.Store(int64(min(at, len(block))))
 		if m.config.Rate > 0 && at < len(block) {
@@ -150,7 +144,7 @@ func (m *memory) fill(ctx context.Context, block []byte, began time.Time) {
 }
 
 func (m *memory) status(context.Context) (any, error) {
-	rss, err := residentBytes()
+	resident, err := residentBytes(m.block)
 	if err != nil {
 		return nil, err
 	}
@@ -159,21 +153,28 @@ func (m *memory) status(context.Context) (any, error) {
 		return nil, fmt.Errorf("read the victim's choice back: %w", err)
 	}
 	adj, err := strconv.Atoi(strings.TrimSpace(string(score)))
-	return MemoryStatus{RSS: rss, Filled: m.filled.Load(), OOMScoreAdj: adj}, err
+	return MemoryStatus{Resident: resident, Filled: m.filled.Load(), OOMScoreAdj: adj}, err
 }
 
-// residentBytes is this process's resident memory, from the kernel.
-func residentBytes() (int64, error) {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, fmt.Errorf("read the memory used: %w", err)
+// lookTurn is how much of the block is looked at in one call, so that the answer stays small where memory is scarce.
+const lookTurn = 256 << 20
+
+// residentBytes asks the kernel which pages of a block are in memory.
+func residentBytes(block []byte) (int64, error) {
+	page := os.Getpagesize()
+	in := make([]byte, min(len(block), lookTurn)/page+1)
+	var pages int64
+	for ; len(block) > 0; block = block[min(len(block), lookTurn):] {
+		n := min(len(block), lookTurn)
+		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&block[0])), uintptr(n), uintptr(unsafe.Pointer(&in[0])))
+		if errno != 0 {
+			return 0, fmt.Errorf("read how much of the memory is resident: %w", errno)
+		}
+		for _, p := range in[:(n+page-1)/page] {
+			pages += int64(p & 1)
+		}
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("/proc/self/statm holds %q, expected at least two numbers", text)
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err
+	return pages * int64(page), nil
 }
 
 func (m *memory) revert(context.Context) error {

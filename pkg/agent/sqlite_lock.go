@@ -19,9 +19,8 @@ type SQLiteLockConfig struct {
 
 // SQLiteLockStatus is what status and inject answer.
 type SQLiteLockStatus struct {
+	// Held is false also if another file has been put in the place of the one that was locked.
 	Held bool `json:"held"`
-	// Busy is what a second connection met just now: true is SQLITE_BUSY.
-	Busy bool `json:"busy"`
 }
 
 type sqliteLock struct {
@@ -60,18 +59,19 @@ func take(ctx context.Context, c SQLiteLockConfig) (*sqlitefile.Lock, error) {
 	return sqlitefile.Take(ctx, c.Path, c.Mode)
 }
 
-func (l *sqliteLock) status(ctx context.Context) (any, error) {
-	busy, err := sqlitefile.Locked(ctx, l.config.Path, l.config.Mode)
-	return SQLiteLockStatus{Held: l.lock != nil, Busy: busy}, err
+func (l *sqliteLock) status(context.Context) (any, error) {
+	if l.lock == nil {
+		return SQLiteLockStatus{}, nil
+	}
+	held, err := l.lock.Held()
+	return SQLiteLockStatus{Held: held}, err
 }
 
-func (l *sqliteLock) revert(ctx context.Context) error {
+func (l *sqliteLock) revert(context.Context) error {
 	if l.lock == nil {
 		return nil
 	}
-	if err := l.lock.Release(ctx); err != nil {
-		return err
-	}
+	lock := l.lock
 	l.lock = nil
-	return nil
+	return lock.Release()
 }

@@ -90,11 +90,11 @@ func Catalogue() []Kind {
 			Name: "cpu.stress",
 			Doc:  "Keeps workers busy in a process of their own, charged to the instance's own cgroup where one can be had.",
 			Params: []Param{
-				{Name: "workers", Type: Integer, Max: "1024", Doc: "threads at work; without it one for each CPU"},
+				{Name: "workers", Type: Integer, Min: "1", Max: "1024", Doc: "threads at work; without it one for each CPU"},
 				{Name: "load", Type: Percent, Default: "100%", Min: "1%", Max: "100%", Doc: "the part of its time that each worker is busy"},
 			},
 			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
-			Proof: "at least half of the CPU time asked for is used, or less than a tenth of the machine's is idle",
+			Proof: "at least half of the CPU time asked for is used, or a tenth of it if less than a tenth of the machine is idle",
 			Onset: cpuOnset,
 			New:   newCPUStress, Revert: revertHosted,
 		},
@@ -121,7 +121,7 @@ func Catalogue() []Kind {
 		},
 		{
 			Name:  "db.readonly",
-			Doc:   "Makes a SQLite database read-only for every process: the service meets a real SQLITE_READONLY. Not in WAL mode.",
+			Doc:   "Makes a SQLite database read-only for every process: the service meets a real SQLITE_READONLY. A connection that has met it stays read-only until the service opens it anew. Not in WAL mode.",
 			Needs: []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Database: true,
 			Proof: "another process meets SQLITE_READONLY when it writes",
 			New:   newDBReadonly, Revert: revertDBReadonly,

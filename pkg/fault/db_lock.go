@@ -38,15 +38,17 @@ func (d *dbLock) Prepare(ctx context.Context) ([]target.Undo, error) {
 		return nil, err
 	}
 	d.path = path
-	// A database that cannot be read now is missing, or not one: say so before anything is armed. One that is busy is in use, as it should be.
-	if err := sqlitefile.TryRead(ctx, path); err != nil && !sqlitefile.IsBusy(err) {
-		return nil, fmt.Errorf("look at the database: %w", err)
+	if err := sqlitefile.CheckLockable(ctx, path, d.mode); err != nil {
+		return nil, err
 	}
 	return d.arm(ctx, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: path, Mode: d.mode}, path)
 }
 
 // Inject implements Fault.
 func (d *dbLock) Inject(ctx context.Context) (Effect, error) {
+	if err := d.look(ctx); err != nil {
+		return Effect{}, err
+	}
 	d.touched = true
 	if _, err := call[agent.SQLiteLockStatus](ctx, &d.hosted, agent.Inject); err != nil {
 		return Effect{}, err
@@ -60,6 +62,7 @@ func (d *dbLock) measure(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
+	// The service's own writing looks the same for a moment, so both are asked.
 	locked, err := sqlitefile.Locked(ctx, d.path, d.mode)
 	if err != nil {
 		return Effect{}, err
@@ -70,9 +73,9 @@ func (d *dbLock) measure(ctx context.Context) (Effect, error) {
 	case e.Proven:
 		e.Summary = fmt.Sprintf("%s: its database is locked (%s): %s from another process meets SQLITE_BUSY", d.Instance, d.mode, what)
 	case !now.Held:
-		e.Summary = d.Instance + ": the lock on its database is not held"
+		e.Summary = d.Instance + ": the lock on its database is not held: the file may have been replaced"
 	default:
-		e.Summary = fmt.Sprintf("%s: the lock on its database is held, but %s from another process succeeds: the file may have been replaced", d.Instance, what)
+		e.Summary = fmt.Sprintf("%s: the lock on its database is held, but %s from another process succeeds", d.Instance, what)
 	}
 	return e, nil
 }
@@ -99,7 +102,15 @@ func (d *dbLock) Revert(ctx context.Context) (Effect, error) {
 	if !d.touched {
 		return d.untouched(), nil
 	}
-	return writable(ctx, d.Instance, d.path)
+	return unlocked(ctx, d.Instance, d.path)
+}
+
+// unlocked is writable, but that db.readonly may be on the same file: then nobody can write, and the lock went with its holder.
+func unlocked(ctx context.Context, instance, path string) (Effect, error) {
+	if err := sqlitefile.TryWrite(ctx, path); sqlitefile.IsReadOnly(err) {
+		return Effect{Proven: true, Summary: instance + ": the lock on its database is gone with its holder; the database is read-only now"}, nil
+	}
+	return writable(ctx, instance, path)
 }
 
 // writable waits until a write from this process succeeds: the service may be writing itself now.
@@ -132,7 +143,7 @@ func revertDBLock(ctx context.Context, _ target.Runtime, data json.RawMessage, r
 	if err := endHelper(ctx, u.Process); err != nil {
 		return err
 	}
-	return asError(writable(ctx, ref.Instance, u.Path))
+	return asError(unlocked(ctx, ref.Instance, u.Path))
 }
 
 // asError is for undos, which are done or not.

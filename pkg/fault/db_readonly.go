@@ -47,16 +47,19 @@ func (d *dbReadonly) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sqlitefile.CheckMarkable(path); err != nil {
+	if err := sqlitefile.CheckMarkable(ctx, path); err != nil {
 		return nil, err
 	}
 	d.path = path
-	manual := fmt.Sprintf(`printf '\001' | dd of=%s bs=1 seek=18 conv=notrunc`, quote(path))
+	manual := fmt.Sprintf(`test ! -e %[1]s || printf '\001' | dd of=%[1]s bs=1 seek=18 conv=notrunc`, quote(path)) // dd would make a file that is gone
 	return d.undo("db.readonly", fileUndo{Path: path}, manual)
 }
 
 // Inject implements Fault.
 func (d *dbReadonly) Inject(ctx context.Context) (Effect, error) {
+	if err := d.look(ctx); err != nil {
+		return Effect{}, err
+	}
 	d.touched = true
 	editing, cancel := context.WithTimeoutCause(ctx, editLimit, fmt.Errorf("it was in use for %v", editLimit))
 	defer cancel()

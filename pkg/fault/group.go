@@ -121,5 +121,23 @@ func until(ctx context.Context, limit time.Duration, ask func(context.Context) (
 	}
 }
 
+// breathe waits between two looks at something slow.
+func breathe(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pollLast):
+		return nil
+	}
+}
+
 // milliseconds is a reading.
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// count is "1 worker" or "2 workers".
+func count[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -86,6 +86,9 @@ func (h *hosted) close(ctx context.Context) error {
 
 // endHelper ends a helper that has outlived its runner and verifies that.
 func endHelper(ctx context.Context, id proc.ID) error {
+	if id == (proc.ID{}) {
+		return errors.New("the undo names no process on this machine, so it cannot be seen whether the helper has ended")
+	}
 	gone, err := until(ctx, endLimit, func(context.Context) (bool, error) {
 		err := id.Signal(syscall.SIGKILL)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -97,6 +100,14 @@ func endHelper(ctx context.Context, id proc.ID) error {
 		err = fmt.Errorf("the helper (pid %d) still runs %v after SIGKILL", id.PID, endLimit)
 	}
 	return err
+}
+
+// in says where a load runs: "in the service's own cgroup", "beside the service: ...".
+func in(p target.Placement) string {
+	if p.Cgroup {
+		return "in " + p.Where
+	}
+	return p.Where
 }
 
 // revertHosted ends the helper of a dead runner.

@@ -17,11 +17,17 @@ const memoryPart = 0.9
 // memoryStall is how long a fill may make no progress before it is given up.
 const memoryStall = 10 * time.Second
 
+// askLimit bounds how long the helper may take to answer.
+const askLimit = 2 * time.Second
+
+var errSilent = fmt.Errorf("the helper did not answer within %v", askLimit)
+
 // memoryStress is memory.stress.
 type memoryStress struct {
 	hosted
 	config agent.MemoryConfig
 	place  target.Placement
+	ranOut bool // the kernel has killed for memory since the injection
 }
 
 func newMemoryStress(r Request) (Fault, error) {
@@ -50,53 +56,78 @@ func (m *memoryStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 
 // Inject implements Fault. It returns when the memory is resident, or when the kernel has killed somebody for it.
 func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
+	if err := m.look(ctx); err != nil {
+		return Effect{}, err
+	}
 	m.touched = true
-	now, err := call[agent.MemoryStatus](ctx, &m.hosted, agent.Inject)
+	now, err := m.ask(ctx, agent.Inject)
 	filled, moved := now.Filled, time.Now()
-	for err == nil && !m.resident(now) {
+	for err == nil && !m.felt(now) && time.Since(moved) < memoryStall {
+		if err = breathe(ctx); err == nil {
+			now, err = m.ask(ctx, agent.Status)
+		}
 		if now.Filled > filled {
 			filled, moved = now.Filled, time.Now()
-		}
-		if time.Since(moved) > memoryStall {
-			break
-		}
-		if _, err = until(ctx, pollLast, func(context.Context) (bool, error) { return false, nil }); err == nil {
-			now, err = call[agent.MemoryStatus](ctx, &m.hosted, agent.Status)
 		}
 	}
 	return m.outcome(ctx, now, err)
 }
 
+// ask sends a command to the helper and looks whether memory has run out: then the helper may have to wait for a page and cannot answer.
+func (m *memoryStress) ask(ctx context.Context, command string) (agent.MemoryStatus, error) {
+	asking, cancel := context.WithTimeoutCause(ctx, askLimit, errSilent)
+	defer cancel()
+	now, err := call[agent.MemoryStatus](asking, &m.hosted, command)
+	if errors.Is(err, agent.ErrEnded) {
+		return now, err
+	}
+	st, inspectErr := m.inspect(ctx)
+	m.ranOut = m.ranOut || st.OOMKilled && !m.before.OOMKilled
+	if errors.Is(err, errSilent) && m.ranOut {
+		err = nil
+	}
+	return now, errors.Join(err, inspectErr)
+}
+
+func (m *memoryStress) felt(now agent.MemoryStatus) bool { return m.ranOut || m.resident(now) }
+
 func (m *memoryStress) resident(now agent.MemoryStatus) bool {
-	return float64(now.RSS) >= memoryPart*float64(m.config.Size)
+	return float64(now.Resident) >= memoryPart*float64(m.config.Size)
 }
 
 // outcome judges a reading of the helper, or its end.
 func (m *memoryStress) outcome(ctx context.Context, now agent.MemoryStatus, err error) (Effect, error) {
 	if errors.Is(err, agent.ErrEnded) {
-		return m.killed(ctx)
+		return m.helperEnded(ctx)
 	}
 	if err != nil {
 		return Effect{}, err
 	}
-	return m.withFate(ctx, Effect{
-		Proven: m.resident(now),
-		Summary: fmt.Sprintf("%s: %s of the %s asked for are resident (in %s%s)",
-			m.Instance, size(now.RSS), size(m.config.Size), m.place.Where, m.limit()),
-		Readings: map[string]float64{"rss_bytes": float64(now.RSS), "asked_bytes": float64(m.config.Size), "oom_score_adj": float64(now.OOMScoreAdj)},
-	})
+	e := Effect{
+		Proven:   m.felt(now),
+		Summary:  fmt.Sprintf("%s: %s of the %s asked for are resident (%s%s)", m.Instance, size(now.Resident), size(m.config.Size), in(m.place), m.limit()),
+		Readings: map[string]float64{"resident_bytes": float64(now.Resident), "asked_bytes": float64(m.config.Size), "oom_score_adj": float64(now.OOMScoreAdj)},
+	}
+	if m.ranOut {
+		e.Summary += "; memory ran out, and the kernel has killed a process for it"
+	}
+	return m.withFate(ctx, e)
 }
 
-// killed tells what is known when the helper is gone: the memory ran out, which is the effect at its strongest, or something else ended it.
-func (m *memoryStress) killed(ctx context.Context) (Effect, error) {
+// helperEnded tells what is known when the helper is gone: the memory ran out, which is the effect at its strongest, or something else ended it.
+func (m *memoryStress) helperEnded(ctx context.Context) (Effect, error) {
 	st, err := m.inspect(ctx)
 	if err != nil {
 		return Effect{}, err
 	}
-	e := Effect{Proven: st.OOMKilled && !m.before.OOMKilled, Readings: map[string]float64{"asked_bytes": float64(m.config.Size)}}
-	e.Summary = m.Instance + ": the load has ended before its time, and not for memory"
-	if e.Proven {
+	e := Effect{Proven: m.ranOut || st.OOMKilled && !m.before.OOMKilled, Readings: map[string]float64{"asked_bytes": float64(m.config.Size)}}
+	switch {
+	case e.Proven:
 		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed the load", m.Instance, m.limit())
+	case st.OOMKilled:
+		e.Summary = m.Instance + ": the load has ended before its time; whether for memory cannot be told, because memory had run out before it as well"
+	default:
+		e.Summary = m.Instance + ": the load has ended before its time, and not for memory"
 	}
 	return m.withFate(ctx, e)
 }
@@ -112,7 +143,7 @@ func size(bytes int64) string { return quantity.Format(float64(bytes), quantity.
 
 // Check implements Fault.
 func (m *memoryStress) Check(ctx context.Context) (Effect, error) {
-	now, err := call[agent.MemoryStatus](ctx, &m.hosted, agent.Status)
+	now, err := m.ask(ctx, agent.Status)
 	return m.outcome(ctx, now, err)
 }
 

@@ -196,8 +196,8 @@ func (l *onLink) Check(context.Context) (Effect, error) {
 	case moved == (target.LinkStats{}):
 		e.Summary = fmt.Sprintf("%s: no traffic met %s", l.name(), l.effect.held())
 	default:
-		e.Summary = fmt.Sprintf("%s: %d new connections, %d bytes from callers and %d bytes to them met %s",
-			l.name(), moved.Connections, moved.BytesIn, moved.BytesOut, l.effect.held())
+		e.Summary = fmt.Sprintf("%s: %s, %s from callers and %s to them met %s", l.name(), count(moved.Connections, "new connection"),
+			count(moved.BytesIn, "byte"), count(moved.BytesOut, "byte"), l.effect.held())
 	}
 	return e, nil
 }
@@ -213,7 +213,8 @@ func (l *onLink) Revert(ctx context.Context) (Effect, error) {
 	return l.calm(ctx)
 }
 
-// calm waits until a round trip shows that the fault is gone. A callee that cannot answer now is no trace of the fault: then the link's own word counts.
+// calm waits until a round trip shows that the fault is gone. Another fault on the link, or a callee that cannot answer now, is no trace of this one: then the
+// link's own word counts.
 func (l *onLink) calm(ctx context.Context) (Effect, error) {
 	var took time.Duration
 	var tripErr error
@@ -223,8 +224,11 @@ func (l *onLink) calm(ctx context.Context) (Effect, error) {
 		if l.effect.gone(l.before, took, tripErr) {
 			return true, nil
 		}
-		excuse = l.cannotAnswer(ctx)
-		return excuse != "", nil
+		var err error
+		if excuse, err = l.others(); excuse == "" && err == nil {
+			excuse = l.cannotAnswer(ctx)
+		}
+		return excuse != "", err
 	})
 	if err != nil {
 		return Effect{}, err
@@ -232,13 +236,23 @@ func (l *onLink) calm(ctx context.Context) (Effect, error) {
 	e := Effect{Proven: gone, Readings: map[string]float64{"rtt_before_ms": milliseconds(l.before), "rtt_after_ms": milliseconds(took)}}
 	switch {
 	case excuse != "":
-		e.Summary = fmt.Sprintf("%s: %s is off the link; no round trip could be made, because %s", l.name(), l.effect.held(), excuse)
+		e.Summary = fmt.Sprintf("%s: %s is off the link; a round trip shows nothing now, because %s", l.name(), l.effect.held(), excuse)
 	case tripErr != nil:
 		e.Summary = fmt.Sprintf("%s: after the revert a round trip ended with: %v", l.name(), tripErr)
 	default:
 		e.Summary = fmt.Sprintf("round trip %s is %s after the revert, %s before the fault", l.name(), show(took), show(l.before))
 	}
 	return e, nil
+}
+
+// others says which other faults are on the link, "" if none is.
+func (l *onLink) others() (string, error) {
+	names, err := l.linker.Impaired(l.Link)
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == l.id })
+	if err != nil || len(names) == 0 {
+		return "", err
+	}
+	return "it is under " + strings.Join(names, " and ") + " as well", nil
 }
 
 // cannotAnswer says why nobody could answer at the far end, "" if nothing keeps it from answering.

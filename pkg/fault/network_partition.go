@@ -8,7 +8,7 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// silence is how long a link must not answer to count as cut.
+// silence is how long a link must not answer to count as cut; where a round trip takes long anyway, twice that.
 const silence = 400 * time.Millisecond
 
 // partition is network.partition: nothing passes a link, and callers wait until they give up.
@@ -23,7 +23,8 @@ func (partition) impairment() target.LinkFault { return target.LinkFault{Partiti
 func (partition) held() string { return "the partition" }
 
 func (partition) felt(ctx context.Context, on *onLink) (Effect, error) {
-	waiting, cancel := context.WithTimeout(ctx, silence)
+	limit := max(silence, 2*on.before)
+	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	took, err := on.linker.RoundTrip(waiting, on.Link)
 	silent := err != nil && waiting.Err() != nil
@@ -33,7 +34,7 @@ func (partition) felt(ctx context.Context, on *onLink) (Effect, error) {
 	e := Effect{Proven: silent, Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before), "silent_ms": milliseconds(took)}}
 	switch {
 	case silent:
-		e.Summary = fmt.Sprintf("%s: no answer within %v, %s before", on.name(), silence, show(on.before))
+		e.Summary = fmt.Sprintf("%s: no answer within %s, which took %s before", on.name(), show(limit), show(on.before))
 	case err != nil:
 		e.Summary = fmt.Sprintf("%s: instead of silence there was an error after %s: %v", on.name(), show(took), err)
 	default:

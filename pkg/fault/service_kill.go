@@ -63,6 +63,8 @@ func (k *kill) effect(gone bool, now target.Status) Effect {
 		e.Summary = fmt.Sprintf("%s (pid %d) got %s but still runs", k.Instance, k.before.PID, k.signal)
 	case now.Running:
 		e.Summary += fmt.Sprintf(" and runs again (pid %d)", now.PID)
+	default:
+		e.Summary += " and is down"
 	}
 	return e
 }

@@ -46,17 +46,22 @@ func (s *restart) Inject(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	s.done = true
+	s.done = now.Running && now.Ready
 	e := s.effect(now)
 	e.Readings = map[string]float64{"took_ms": milliseconds(time.Since(began))}
 	return e, nil
 }
 
 func (s *restart) effect(now target.Status) Effect {
-	if s.same(now) {
+	switch {
+	case s.same(now):
 		return Effect{Summary: fmt.Sprintf("%s still runs as pid %d: it was not restarted", s.Instance, now.PID)}
+	case !s.done:
+		return Effect{Summary: fmt.Sprintf("%s (pid %d) was stopped and started again, but is not ready", s.Instance, s.before.PID)}
+	case !now.Running:
+		return Effect{Proven: true, Summary: fmt.Sprintf("%s (pid %d) was restarted and has ended since, with exit code %d", s.Instance, s.before.PID, now.ExitCode)}
 	}
-	return Effect{Proven: true, Summary: fmt.Sprintf("%s was restarted: pid %d, now %d", s.Instance, s.before.PID, now.PID)}
+	return Effect{Proven: true, Summary: fmt.Sprintf("%s (pid %d) was restarted and runs again (pid %d)", s.Instance, s.before.PID, now.PID)}
 }
 
 // Check implements Fault.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -27,8 +28,23 @@ var magic = []byte("SQLite format 3\x00")
 const readOnlyVersion = 3
 
 // CheckMarkable says why a database cannot be made read-only: it is in WAL mode (whose header is in the WAL), it is read-only already, or it is no database.
-func CheckMarkable(path string) error {
-	return withHeader(path, os.O_RDONLY, func(_ *os.File, h []byte) error { return markable(path, h) })
+// Nothing is locked for that.
+func CheckMarkable(ctx context.Context, path string) error {
+	return withHeader(ctx, path, func(_ *os.File, h []byte) error { return markable(path, h) })
+}
+
+// CheckLockable says why a lock of this mode cannot be taken on a database: it is read-only, it is in WAL mode and the lock is to keep readers out, or it is no
+// database. Nothing is locked for that.
+func CheckLockable(ctx context.Context, path string, mode Mode) error {
+	return withHeader(ctx, path, func(_ *os.File, h []byte) error {
+		switch {
+		case h[writeVersion] == 2 && mode == Exclusive:
+			return fmt.Errorf("the database %s %s", path, noExclusive)
+		case h[writeVersion] == readOnlyVersion:
+			return fmt.Errorf("the database %s is read-only already", path)
+		}
+		return nil
+	})
 }
 
 func markable(path string, h []byte) error {
@@ -44,7 +60,7 @@ func markable(path string, h []byte) error {
 }
 
 // MarkReadOnly makes a database read-only for every process: the next transaction of any connection reads the header, and SQLite then answers SQLITE_READONLY
-// to writes. A connection that has seen it stays read-only until it is closed; SQLite does not look twice.
+// to writes. A connection that has seen it stays read-only until it is closed, also when the mark is taken off; SQLite does not look twice.
 func MarkReadOnly(ctx context.Context, path string) error {
 	return edit(ctx, path, func(h []byte) error {
 		if err := markable(path, h); err != nil {
@@ -67,7 +83,7 @@ func ClearReadOnly(ctx context.Context, path string) error {
 
 // edit changes the header while no other process reads or writes the database.
 func edit(ctx context.Context, path string, change func(header []byte) error) error {
-	return withHeader(path, os.O_RDWR, func(f *os.File, _ []byte) error {
+	return withHeader(ctx, path, func(f *os.File, _ []byte) error {
 		if err := lockWhole(ctx, f); err != nil {
 			return fmt.Errorf("lock the database %s: %w", path, err)
 		}
@@ -86,11 +102,18 @@ func edit(ctx context.Context, path string, change func(header []byte) error) er
 	})
 }
 
-func withHeader(path string, flag int, do func(*os.File, []byte) error) (err error) {
-	if err := exists(path); err != nil {
+// withHeader opens the database itself, always for writing: one that we may not write to is found out here.
+func withHeader(ctx context.Context, path string, do func(*os.File, []byte) error) (err error) {
+	info, err := exists(path)
+	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, flag, 0)
+	free, err := alone(ctx, info)
+	if err != nil {
+		return fmt.Errorf("open the database %s: %w", path, err)
+	}
+	defer free()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("the database %s: %w", path, err)
 	}
@@ -105,8 +128,11 @@ func withHeader(path string, flag int, do func(*os.File, []byte) error) (err err
 func readHeader(f *os.File) ([]byte, error) {
 	h := make([]byte, headerSize)
 	n, err := f.ReadAt(h, 0)
-	if n < headerSize {
-		return nil, fmt.Errorf("it is no SQLite database: it has %d bytes: %w", n, err)
+	switch {
+	case n < headerSize && errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("it is no SQLite database, or one that nothing was written to yet: it has %d bytes, the header alone has %d", n, headerSize)
+	case n < headerSize:
+		return nil, fmt.Errorf("read the header: %w", err)
 	}
 	if !bytes.HasPrefix(h, magic) {
 		return nil, errors.New("it is no SQLite database: it does not begin with the format's name")
@@ -140,8 +166,12 @@ func noHotJournal(path string) error {
 	}
 	defer f.Close()
 	first := make([]byte, 1)
-	if n, _ := f.ReadAt(first, 0); n == 0 || first[0] == 0 {
+	_, err = f.ReadAt(first, 0)
+	switch {
+	case errors.Is(err, io.EOF) || err == nil && first[0] == 0:
 		return nil
+	case err != nil:
+		return fmt.Errorf("look at the journal: %w", err)
 	}
 	return fmt.Errorf("the database %s has the journal of a writer that died: let its service open it first", path)
 }

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+
+	"chaosgate/pkg/target"
 )
 
 // Mode is which of SQLite's locks.
@@ -16,13 +19,17 @@ const (
 	Exclusive Mode = "exclusive" // nobody reads or writes
 )
 
+// noExclusive says why there is no exclusive lock, and what there is instead.
+const noExclusive = "is in WAL mode, where readers cannot be locked out; use mode: write"
+
 // begins are the statements that take the locks.
 var begins = map[Mode]string{Write: "BEGIN IMMEDIATE", Exclusive: "BEGIN EXCLUSIVE"}
 
 // Lock is a lock on a database, held by a connection of this process. It is used by one goroutine.
 type Lock struct {
-	db   *sql.DB
-	conn *sql.Conn
+	held *connection // nil once it is released
+	path string
+	file os.FileInfo // what was locked
 }
 
 // Take takes a lock as soon as the database is free for it, at the latest when ctx ends.
@@ -31,15 +38,19 @@ func Take(ctx context.Context, path string, mode Mode) (*Lock, error) {
 	if !ok {
 		return nil, fmt.Errorf("mode is %q, expected %s or %s", mode, Write, Exclusive)
 	}
-	db, conn, err := open(ctx, path)
+	file, err := exists(path)
 	if err != nil {
 		return nil, err
 	}
-	err = retry(ctx, func() error { return begun(ctx, conn, mode, begin) })
+	c, err := open(ctx, path)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock the database %s (%s): %w", path, begin, err), db.Close())
+		return nil, err
 	}
-	return &Lock{db: db, conn: conn}, nil
+	err = retry(ctx, func() error { return begun(ctx, c.Conn, mode, begin) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the database %s (%s): %w", path, begin, err), c.close())
+	}
+	return &Lock{held: &c, path: path, file: file}, nil
 }
 
 func begun(ctx context.Context, conn *sql.Conn, mode Mode, begin string) error {
@@ -49,28 +60,40 @@ func begun(ctx context.Context, conn *sql.Conn, mode Mode, begin string) error {
 			return err
 		}
 		if journal == "wal" {
-			return errors.New("it is in WAL mode, where readers cannot be locked out; use mode: write")
+			return errors.New("it " + noExclusive)
 		}
 	}
 	_, err := conn.ExecContext(ctx, begin)
 	return err
 }
 
-// Release gives the lock back. It is idempotent.
-func (l *Lock) Release(ctx context.Context) error {
-	if l.db == nil {
+// Held says whether the lock is held on the file that has the database's path now: one that was put in its place is not locked.
+func (l *Lock) Held() (bool, error) {
+	if l.held == nil {
+		return false, nil
+	}
+	now, err := exists(l.path)
+	if errors.Is(err, target.ErrGone) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(l.file, now), err
+}
+
+// Release gives the lock back, by closing the connection that holds it. It is idempotent.
+func (l *Lock) Release() error {
+	if l.held == nil {
 		return nil
 	}
-	_, err := l.conn.ExecContext(ctx, "ROLLBACK")
-	err = errors.Join(err, l.conn.Close(), l.db.Close())
-	if err != nil {
+	c := *l.held
+	l.held = nil
+	if err := c.close(); err != nil {
 		return fmt.Errorf("give the lock back: %w", err)
 	}
-	l.db, l.conn = nil, nil
 	return nil
 }
 
-// Locked says whether somebody holds a lock of this mode, as a service meets it that does not wait. Proof of the contrary is false; anything else is an error.
+// Locked says whether somebody, be it the service itself for a moment, holds a lock of this mode, as one meets it that does not wait. Proof of the contrary is
+// false; anything else is an error.
 func Locked(ctx context.Context, path string, mode Mode) (bool, error) {
 	probe := TryWrite
 	if mode == Exclusive {

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -23,35 +24,57 @@ import (
 // retryEvery is how often something that is locked is tried again.
 const retryEvery = time.Millisecond
 
-// open answers one connection to an existing database that waits for no lock. Close the database to end it.
-func open(ctx context.Context, path string) (*sql.DB, *sql.Conn, error) {
-	if err := exists(path); err != nil {
-		return nil, nil, err
-	}
-	name := (&url.URL{Path: path}).EscapedPath()
-	db, err := sql.Open("sqlite", "file:"+name+"?mode=rw&_pragma=busy_timeout(0)")
+// connection is one connection to an existing database that waits for no lock.
+type connection struct {
+	db *sql.DB
+	*sql.Conn
+	free func()
+}
+
+func open(ctx context.Context, path string) (connection, error) {
+	var c connection
+	info, err := exists(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the database %s: %w", path, err)
+		return c, err
 	}
-	conn, err := db.Conn(ctx)
+	if c.free, err = share(ctx, info); err != nil {
+		return c, fmt.Errorf("open the database %s: %w", path, err)
+	}
+	name := (&url.URL{Path: filepath.Clean(path)}).EscapedPath()
+	if c.db, err = sql.Open("sqlite", "file:"+name+"?mode=rw&_pragma=busy_timeout(0)"); err == nil {
+		c.Conn, err = c.db.Conn(ctx)
+	}
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), db.Close())
+		return c, errors.Join(fmt.Errorf("open the database %s: %w", path, err), c.close())
 	}
-	return db, conn, nil
+	return c, nil
+}
+
+// close ends the connection and with it what it has begun. Closing the pool alone would not: it leaves a connection open that is in use.
+func (c connection) close() error {
+	var err error
+	if c.Conn != nil {
+		err = c.Close()
+	}
+	if c.db != nil {
+		err = errors.Join(err, c.db.Close())
+	}
+	c.free()
+	return err
 }
 
 // exists answers target.ErrGone for a file that is not there: SQLite would make an empty one, or a folder would be in the way.
-func exists(path string) error {
+func exists(path string) (os.FileInfo, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the database %s: %w", path, target.ErrGone)
+		return nil, fmt.Errorf("there is no database file %s: %w", path, target.ErrGone)
 	case err != nil:
-		return fmt.Errorf("the database %s: %w", path, err)
+		return nil, fmt.Errorf("the database %s: %w", path, err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("the database %s is not a regular file", path)
+		return nil, fmt.Errorf("the database %s is not a regular file", path)
 	}
-	return nil
+	return info, nil
 }
 
 // is says whether an error has a primary result code of SQLite.
@@ -77,14 +100,14 @@ func TryWrite(ctx context.Context, path string) error {
 	return try(ctx, path, "BEGIN IMMEDIATE", "PRAGMA user_version = 1", "ROLLBACK")
 }
 
-func try(ctx context.Context, path string, statements ...string) error {
-	db, conn, err := open(ctx, path)
+func try(ctx context.Context, path string, statements ...string) (err error) {
+	c, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer db.Close() // ends the connection and what it has begun
+	defer func() { err = errors.Join(err, c.close()) }()
 	for _, s := range statements {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
+		if _, err := c.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
