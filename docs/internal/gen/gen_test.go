@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,7 +63,8 @@ func TestUpdateWritesOnlyWhatIsStale(t *testing.T) {
 		write(t, root, name, "by hand\n")
 	}
 	write(t, root, "docs/architecture.md", "before\n<!-- generated: events -->\nold\n<!-- /generated -->\nafter\n")
-	if code := run([]string{root}); code != 0 {
+	var said bytes.Buffer
+	if code := run(&said, []string{root}); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
 	want := "before\n<!-- generated: events -->\n| event | data | note |\n|---|---|---|\n| `run.started` | `RunInfo` | always first |\n<!-- /generated -->\nafter\n"
@@ -72,11 +74,16 @@ func TestUpdateWritesOnlyWhatIsStale(t *testing.T) {
 	if got := read(t, root, "README.md"); got != "by hand\n" {
 		t.Errorf("a file without a part was changed to %q", got)
 	}
-	if code := run([]string{filepath.Join(root, "nowhere")}); code != 1 {
+	if code := run(&said, []string{filepath.Join(root, "nowhere")}); code != 1 {
 		t.Errorf("exit code %d for a folder that is not there, want 1", code)
 	}
-	if code := run(nil); code != 2 {
+	if code := run(&said, nil); code != 2 {
 		t.Errorf("exit code %d without a folder, want 2", code)
+	}
+	for _, want := range []string{"no such file", "usage: gen FOLDER"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it said %q, want %q in it", said.String(), want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -18,15 +19,15 @@ var files = []string{
 	"README.md", "reports/README.md", "docs/architecture.md", "docs/format.md", "docs/rules.md", "docs/faults.md", "docs/probes.md", "docs/verdict.md",
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Stderr, os.Args[1:])) }
 
-func run(args []string) int {
+func run(stderr io.Writer, args []string) int {
 	if len(args) != 1 {
-		fmt.Fprintln(os.Stderr, "usage: gen FOLDER, the project's")
+		fmt.Fprintln(stderr, "usage: gen FOLDER, the project's")
 		return 2
 	}
 	if err := update(args[0]); err != nil {
-		fmt.Fprintln(os.Stderr, "gen:", err)
+		fmt.Fprintln(stderr, "gen:", err)
 		return 1
 	}
 	return 0
