@@ -38,7 +38,19 @@ func (c *checker) each(list string, steps []Step, check func(string, *Step)) {
 	}
 }
 
+// meant is a suggestion, as long as problems are still kept; among thousands of names there is none.
+func (c *checker) meant(found string, choices []string) string {
+	const many = 1000
+	if len(c.problems) > maxProblems || len(choices) > many {
+		return ""
+	}
+	return diag.DidYouMean(found, choices)
+}
+
 func (c *checker) at(span diag.Span, rule, hint, format string, args ...any) {
+	if len(c.problems) > maxProblems {
+		return
+	}
 	c.problems = append(c.problems, diag.Problem{Span: span, Severity: diag.Error, Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -51,8 +63,10 @@ func (c *checker) value(pointer, rule, hint, format string, args ...any) {
 }
 
 func (c *checker) warn(pointer, rule, format string, args ...any) {
-	c.key(pointer, rule, "", format, args...)
-	c.problems[len(c.problems)-1].Severity = diag.Warning
+	if len(c.problems) <= maxProblems {
+		c.key(pointer, rule, "", format, args...)
+		c.problems[len(c.problems)-1].Severity = diag.Warning
+	}
 }
 
 // declare learns all ids first, as steps may name ones that come later.
@@ -128,7 +142,7 @@ func (c *checker) matrix() {
 		name := c.e.Doc.Text[m[2]:m[3]]
 		used[name] = true
 		if _, ok := c.e.Matrix[name]; !ok {
-			c.at(c.e.Doc.offset(m[0], m[1]), "matrix", diag.DidYouMean(name, names), "matrix has no %q", name)
+			c.at(c.e.Doc.offset(m[0], m[1]), "matrix", c.meant(name, names), "matrix has no %q", name)
 		}
 	}
 	for name := range c.e.Matrix {
@@ -175,7 +189,7 @@ func (c *checker) resolve(pointer, text string) (string, bool) {
 		for n := range c.e.Thresholds {
 			names = append(names, n)
 		}
-		c.value(pointer, "unknown-threshold", diag.DidYouMean(name, names), "there is no threshold %q", name)
+		c.value(pointer, "unknown-threshold", c.meant(name, names), "there is no threshold %q", name)
 	}
 	return v, ok
 }

@@ -16,7 +16,8 @@ type Document struct {
 	// Text is the file without a BOM and with \n line ends; positions refer to it.
 	Text string
 
-	root *yaml.Node // the value of the only YAML document
+	lines []string   // of Text
+	root  *yaml.Node // the value of the only YAML document
 }
 
 // Key answers where the key of a value stands; of a list item, where the item stands. What does not exist is shown at its nearest parent.
@@ -49,11 +50,10 @@ func (d *Document) Has(pointer string) bool {
 
 // Line answers a line of the text, counted from 1, without its end.
 func (d *Document) Line(n int) string {
-	lines := strings.Split(d.Text, "\n")
-	if n < 1 || n > len(lines) {
+	if n < 1 || n > len(d.lines) {
 		return ""
 	}
-	return lines[n-1]
+	return d.lines[n-1]
 }
 
 func tokens(pointer string) []string {
@@ -201,7 +201,7 @@ func blank(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 
 // place answers the line and column of the solid character of a scalar that comes after skip others; behind the last one if there is none.
 func (d *Document) place(n *yaml.Node, skip int) (line, col int) {
-	lines := strings.Split(d.Text, "\n")
+	lines := d.lines
 	line, col = n.Line, n.Column
 	switch n.Style {
 	case yaml.LiteralStyle, yaml.FoldedStyle:

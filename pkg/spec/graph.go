@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"chaosgate/pkg/dag"
-	"chaosgate/pkg/diag"
 )
 
 // graph checks what the steps say of each other.
@@ -28,7 +27,7 @@ func (c *checker) graph() {
 		for k, need := range s.Needs {
 			if !known[need] {
 				sound = false
-				c.value(pointer+"/needs/"+strconv.Itoa(k), "unknown-id", diag.DidYouMean(need, names), "there is no step %q", need)
+				c.value(pointer+"/needs/"+strconv.Itoa(k), "unknown-id", c.meant(need, names), "there is no step %q", need)
 			}
 		}
 		sound = c.during(pointer, s, known, faults) && sound
@@ -45,7 +44,7 @@ func (c *checker) during(pointer string, s *Step, known map[string]bool, faults 
 	case s.During == "":
 		return true
 	case !known[s.During]:
-		c.value(at, "unknown-id", diag.DidYouMean(s.During, faults), "there is no step %q", s.During)
+		c.value(at, "unknown-id", c.meant(s.During, faults), "there is no step %q", s.During)
 		return false
 	case f == nil:
 		c.value(at, "during", "use needs", "%q is not a fault, so it has no active phase to be during", s.During)

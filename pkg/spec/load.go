@@ -105,7 +105,7 @@ func ParseExperiment(file string, text []byte) (*Experiment, diag.List) {
 		return nil, problems
 	}
 	e.Doc = doc
-	problems = with(problems, func() diag.List { return checkExperiment(e) })
+	problems = bounded(file, with(problems, func() diag.List { return checkExperiment(e) }))
 	if problems.Invalid() {
 		return nil, problems
 	}
@@ -148,7 +148,7 @@ func ParseConfig(file string, text []byte) (*Config, diag.List) {
 		return nil, problems
 	}
 	c.Doc = doc
-	problems = with(problems, func() diag.List { return checkConfig(c) })
+	problems = bounded(file, with(problems, func() diag.List { return checkConfig(c) }))
 	if problems.Invalid() {
 		return nil, problems
 	}
@@ -160,7 +160,7 @@ func parse(file string, text []byte, shape func() shape, into any) (*Document, d
 	doc, problems := newDocument(file, text)
 	if problems.Invalid() {
 		doc.root = nil
-		return doc, problems
+		return doc, bounded(file, problems)
 	}
 	problems = append(problems, shape().check(doc)...)
 	if err := decode(doc.root, into); err != nil && !problems.Invalid() {

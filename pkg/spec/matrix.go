@@ -58,7 +58,7 @@ func expandOne(e *Experiment, names, values []string) (*Experiment, diag.List) {
 	if err := decode(root, one); err != nil {
 		return nil, diag.List{e.Doc.syntax(err)}
 	}
-	one.Doc = &Document{File: e.Doc.File, Text: e.Doc.Text, root: root}
+	one.Doc = &Document{File: e.Doc.File, Text: e.Doc.Text, lines: e.Doc.lines, root: root}
 	one.Matrix = nil
 	problems := checkExperiment(one)
 	problems = slices.DeleteFunc(problems, func(p diag.Problem) bool { return p.Rule == "matrix" || p.Severity == diag.Warning })

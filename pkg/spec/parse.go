@@ -15,11 +15,22 @@ import (
 	"chaosgate/pkg/diag"
 )
 
-// The limits of a file. A person reads it in a review.
+// The limits of a file, which a person reads in a review, and of what is said about it, which a person reads too.
 const (
-	maxFile  = 1 << 20
-	maxDepth = 100
+	maxFile     = 1 << 20
+	maxDepth    = 100
+	maxKeys     = 1000 // of one mapping
+	maxProblems = 100
 )
+
+// bounded cuts a list of problems after the first maxProblems and says so.
+func bounded(file string, problems diag.List) diag.List {
+	if len(problems) <= maxProblems {
+		return problems
+	}
+	return append(problems[:maxProblems:maxProblems], diag.Problem{Span: diag.Span{Pos: diag.Pos{File: file}}, Severity: diag.Error, Rule: "too-many-problems",
+		Message: fmt.Sprintf("there are more than %d problems; the first ones are shown", maxProblems)})
+}
 
 // newDocument reads the text of a file into nodes. Nothing that could surprise a reviewer gets through: no second document, no doubled keys, no anchors.
 func newDocument(file string, text []byte) (*Document, diag.List) {
@@ -30,7 +41,7 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 	}
 	switch {
 	case len(text) > maxFile:
-		add("file-size", "the file has %d bytes, at most %d are read", len(text), maxFile)
+		add("file-size", "the file is larger than %d MiB, which is all that is read", maxFile>>20)
 		return d, problems
 	case !utf8.Valid(text):
 		add("encoding", "the file is not UTF-8 text")
@@ -38,8 +49,10 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	d.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
-	if deepest := flowDepth(d.Text); deepest > maxDepth {
-		add("nesting", "brackets are nested %d deep, at most %d are read", deepest, maxDepth)
+	d.lines = strings.Split(d.Text, "\n")
+	if at := tooDeep(d.Text); at >= 0 {
+		add("nesting", "brackets or dashes are nested more than %d deep", maxDepth)
+		problems[0].Span = d.offset(at, at+1)
 		return d, problems
 	}
 	root, err := readYAML(d.Text)
@@ -55,10 +68,11 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 	return d, problems
 }
 
-// flowDepth is how deep brackets and list dashes are nested at most; it counts those in quotes as well, which come in pairs.
-func flowDepth(text string) int {
-	deepest, depth, dashes := 0, 0, 0
-	for _, r := range text {
+// tooDeep answers the offset at which brackets and list dashes are nested more than maxDepth deep, -1 if they are not; it counts those in quotes as well, which
+// come in pairs. The YAML library would take a second for what is deeper than that.
+func tooDeep(text string) int {
+	depth, dashes := 0, 0
+	for at, r := range text {
 		switch r {
 		case '[', '{':
 			depth++
@@ -72,9 +86,11 @@ func flowDepth(text string) int {
 		default:
 			dashes = -1 << 20 // only dashes at the beginning of a line nest
 		}
-		deepest = max(deepest, depth, dashes)
+		if max(depth, dashes) > maxDepth {
+			return at
+		}
 	}
-	return deepest
+	return -1
 }
 
 var errDocuments = errors.New("the file holds several YAML documents, expected one")
@@ -142,6 +158,9 @@ type nodeCheck struct {
 }
 
 func (c *nodeCheck) add(n *yaml.Node, rule, hint, format string, args ...any) {
+	if len(c.problems) > maxProblems {
+		return
+	}
 	c.problems = append(c.problems, diag.Problem{Span: c.d.span(n), Severity: diag.Error, Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -172,6 +191,10 @@ func (c *nodeCheck) visit(n *yaml.Node, pointer string, depth int) {
 }
 
 func (c *nodeCheck) keys(n *yaml.Node, depth int) {
+	if len(n.Content)/2 > maxKeys {
+		c.add(n, "mapping-size", "", "this mapping has %d keys, expected at most %d", len(n.Content)/2, maxKeys)
+		return
+	}
 	seen := make(map[string]*yaml.Node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]

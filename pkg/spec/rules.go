@@ -8,11 +8,13 @@ func Rules() []Rule {
 	return []Rule{
 		{"read", "The file must be there and readable."},
 		{"file-size", "A file has at most 1 MiB: people review it."},
+		{"too-many-problems", "Of a file with more than 100 problems the first ones are shown."},
 		{"encoding", "A file is UTF-8 text."},
 		{"yaml", "A file is well-formed YAML."},
 		{"documents", "One file is one experiment."},
 		{"empty", "A file is not empty."},
 		{"nesting", "Values are nested at most 100 deep."},
+		{"mapping-size", "A mapping has at most 1000 keys."},
 		{"key", "Keys are text."},
 		{"duplicate-key", "A key stands once in its mapping."},
 		{"anchor", "No anchors, aliases and merges: what is approved stands where it is used."},

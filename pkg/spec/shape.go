@@ -187,6 +187,9 @@ func (s shape) unknownKeys(d *Document, at string, holder map[string]any) diag.L
 		if _, ok := properties[key.Value]; ok || n.Kind != yaml.MappingNode {
 			continue
 		}
+		if len(problems) > maxProblems {
+			break
+		}
 		hint := diag.DidYouMean(key.Value, known)
 		if hint == "" {
 			hint = "known here: " + strings.Join(known, ", ")

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"chaosgate/pkg/diag"
 )
@@ -88,7 +89,7 @@ func TestEveryRuleHasABadFile(t *testing.T) {
 			}
 		}
 	}
-	elsewhere := map[string]bool{"read": true, "file-size": true, "duplicate-name": true, "unknown-service": true}
+	elsewhere := map[string]bool{"read": true, "file-size": true, "duplicate-name": true, "unknown-service": true, "too-many-problems": true, "mapping-size": true}
 	for _, r := range Rules() {
 		if !seen[r.ID] && !elsewhere[r.ID] {
 			t.Errorf("no bad file breaks the rule %s", r.ID)
@@ -134,6 +135,50 @@ func TestLoadReportsEverythingAtOnce(t *testing.T) {
 			t.Errorf("no problem by rule %s in %v", rule, problems)
 		}
 	}
+}
+
+// What nobody would write must not cost what nobody can wait for, nor say more than anybody reads.
+func TestLargeFilesFullOfProblems(t *testing.T) {
+	head := "apiVersion: chaos/v1\nname: x\nsteadyState:\n  - {id: a, http: {service: front, path: /}, expect: {status: 200}}\nsteps:\n"
+	lines := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for name, text := range map[string]string{
+		"many keys":      lines("key%d: 1\n", 70_000),
+		"unknown keys":   lines("key%d: 1\n", 999),
+		"unknown needs":  head + lines("  - {id: s%[1]d, wait: 0s, needs: [t%[1]d]}\n", 20_000),
+		"unknown limits": head + lines("  - {id: s%d, wait: $x}\n", 30_000),
+		"no kind":        head + lines("  - {id: s%d}\n", 50_000),
+		"same ids":       head + strings.Repeat("  - {id: same, wait: 0s}\n", 30_000),
+		"same keys":      strings.Repeat("name: x\n", 100_000),
+		"bomb":           "a0: &a0 [x,x]\n" + lines("a%[1]d: &a%[1]d [*a0,*a0,*a0,*a0]\n", 20_000),
+		"deep":           "a: " + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+		"deep block":     deepBlock(1300),
+	} {
+		began := time.Now()
+		e, problems := ParseExperiment(name, []byte(text))
+		if e != nil || len(problems) == 0 || len(problems) > maxProblems+1 {
+			t.Errorf("%s: %d problems", name, len(problems))
+		}
+		t.Logf("%s: %d bytes, %d problems, %v", name, len(text), len(problems), time.Since(began).Round(time.Millisecond))
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.Sys > 400<<20 { // all of them in one process; one alone is well below 200 MB
+		t.Errorf("%d MB were taken from the system", m.Sys>>20)
+	}
+}
+
+func deepBlock(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(" ", i) + "k:\n")
+	}
+	return b.String()
 }
 
 func TestConfig(t *testing.T) {

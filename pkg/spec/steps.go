@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"chaosgate/pkg/diag"
 	"chaosgate/pkg/quantity"
 )
 
@@ -103,7 +102,7 @@ func (c *checker) step(pointer string, s *Step) {
 		}
 	case "check":
 		if !slices.Contains(c.steady, s.Check) {
-			c.value(pointer+"/check", "unknown-id", diag.DidYouMean(s.Check, c.steady), "%q is not a steady-state check; there are %s", s.Check, strings.Join(c.steady, ", "))
+			c.value(pointer+"/check", "unknown-id", c.meant(s.Check, c.steady), "%q is not a steady-state check; there are %s", s.Check, strings.Join(c.steady, ", "))
 		}
 		c.looking(pointer, s)
 	default:
