@@ -1,4 +1,4 @@
-// Package schema holds the published JSON Schemas (draft 2020-12) of the files people write.
+// Package schema holds the published JSON Schemas (draft 2020-12) of the files people write and of the report that programs read.
 package schema
 
 import _ "embed"
@@ -12,3 +12,8 @@ var Experiment []byte
 //
 //go:embed config.schema.json
 var Config []byte
+
+// Report is the schema of report.json.
+//
+//go:embed report.schema.json
+var Report []byte

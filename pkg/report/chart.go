@@ -1,10 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
-	"html"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,149 +17,162 @@ import (
 
 // chart is one metric over the whole experiment.
 type chart struct {
-	Title string
-	Query string
-	SVG   template.HTML
-}
-
-// chartsOf draws the metrics of an experiment, each expression once with the limits of all checks that look at it.
-func chartsOf(x Experiment) []chart {
-	var all []chart
-	byQuery := map[string][]string{}
-	for _, c := range x.Charts {
-		byQuery[c.Query] = append(byQuery[c.Query], c.Check)
-	}
-	drawn := map[string]bool{}
-	for _, c := range x.Charts {
-		if drawn[c.Query] {
-			continue
-		}
-		drawn[c.Query] = true
-		checks := byQuery[c.Query]
-		all = append(all, chart{Title: strings.Join(checks, ", "), Query: c.Query, SVG: x.draw(c, checks)})
-	}
-	return all
-}
-
-// limit is a horizontal line of a chart.
-type limit struct {
-	value float64
-	label string
+	Title  string // the checks that look at it
+	About  string // what it shows
+	Query  string
+	SVG    template.HTML
+	Legend []string // the series, if there are several; as many as are drawn
+	More   int      // series that are not drawn
 }
 
 // maxLines is how many series a chart shows.
 const maxLines = 6
 
-func (x Experiment) draw(data journal.SeriesData, checks []string) template.HTML {
-	const height, top = 190.0, 14.0
-	bottom := height - 24
-	s := scale{left: 66, right: width - 12, span: max(x.Took, time.Millisecond)}
-	limits := x.limits(checks)
-	most := peak(data.Series, limits)
-	y := func(v float64) float64 { return bottom - (bottom-top)*math.Min(1, math.Max(0, v/most)) }
-	unit := units[data.Unit]
-	d := &drawing{}
-	d.add(`<svg viewBox="0 0 %.0f %.0f" role="img" aria-label="%s"><title>%s over the experiment</title>`, width, height, html.EscapeString("chart of "+data.Check), html.EscapeString(data.Check))
-	d.ground(x, s, top, bottom)
-	for _, v := range ticks(most, 4) {
-		d.add(`<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="grid"/>`, s.left, s.right, y(v), y(v))
-		d.text(s.left-6, y(v)+4, "axis", "end", quantity.Format(v, unit))
+// chartsOf draws the metrics of an experiment, each expression once with the limits of all checks that look at it.
+func chartsOf(x Experiment) []chart {
+	var all []chart
+	checks := map[string][]string{}
+	for _, c := range x.Charts {
+		checks[c.Query] = append(checks[c.Query], c.Check)
 	}
-	d.timeAxis(s, bottom)
-	for i, one := range data.Series[:min(len(data.Series), maxLines)] {
-		d.line(x, one, s, y, i)
-	}
-	for _, l := range limits {
-		d.add(`<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="limit"/>`, s.left, s.right, y(l.value), y(l.value))
-		d.text(s.right-4, y(l.value)-4, "limit-name", "end", l.label)
-	}
-	if empty(data.Series) {
-		d.text((s.left+s.right)/2, (top+bottom)/2, "axis", "middle", "no data in the whole experiment")
-	}
-	d.add(`</svg>`)
-	return d.html()
-}
-
-var units = map[string]quantity.Unit{"seconds": quantity.Time, "ratio": quantity.Percent}
-
-func empty(all []metrics.Series) bool {
-	for _, s := range all {
-		for _, p := range s.Points {
-			if v := float64(p.V); !math.IsNaN(v) && !math.IsInf(v, 0) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// limits are the lines that the checks of a chart must not cross.
-func (x Experiment) limits(checks []string) []limit {
-	var all []limit
-	seen := map[float64]bool{}
-	add := func(c plan.Check) {
-		for _, e := range c.Expect {
-			if e.Op != plan.Max && e.Op != plan.Min && e.Op != plan.Between || seen[e.Limit] {
-				continue
-			}
-			seen[e.Limit] = true
-			word := "at most "
-			if e.Op == plan.Min {
-				word = "at least "
-			}
-			all = append(all, limit{e.Limit, fmt.Sprintf("%s: %s%s", c.ID, word, quantity.Format(e.Limit, e.Unit))})
-		}
-	}
-	for _, id := range checks {
-		for _, role := range []string{"steady-state", "abort", "step"} {
-			if c, ok := x.check(id, role); ok {
-				add(c)
-				break
-			}
+	for _, c := range x.Charts {
+		if names := checks[c.Query]; names[0] == c.Check {
+			all = append(all, x.chart(c, names))
 		}
 	}
 	return all
 }
 
-// peak is the top of a chart: a little above the highest value and the highest limit.
-func peak(all []metrics.Series, limits []limit) float64 {
-	most := 0.0
+func (x Experiment) chart(data journal.SeriesData, checks []string) chart {
+	c := chart{Title: strings.Join(checks, ", "), About: x.about(checks[0]), Query: data.Query, SVG: x.draw(data, checks), More: max(0, len(data.Series)-maxLines)}
+	if len(data.Series) > 1 {
+		for _, s := range data.Series[:min(len(data.Series), maxLines)] {
+			c.Legend = append(c.Legend, clip(labelsOf(s), 120))
+		}
+	}
+	return c
+}
+
+// planned finds a check by its id alone.
+func (x Experiment) planned(id string) (plan.Check, bool) {
+	for _, role := range []string{"steady-state", "abort", "step"} {
+		if c, ok := x.check(id, role); ok {
+			return c, true
+		}
+	}
+	return plan.Check{}, false
+}
+
+// about says what a metric check measures, as its author wrote it.
+func (x Experiment) about(id string) string {
+	c, _ := x.planned(id)
+	switch p := c.Probe; {
+	case p.Quantile != nil:
+		return fmt.Sprintf("%g-quantile of %s", p.Quantile.Q, p.Quantile.Of)
+	case p.Ratio != nil:
+		return p.Ratio.Part + " of all " + p.Ratio.Total
+	case p.Promql != nil:
+		return p.Promql.Query
+	}
+	return ""
+}
+
+func (x Experiment) draw(data journal.SeriesData, checks []string) template.HTML {
+	const height, top = 208.0, 24.0
+	limits := x.limits(checks)
+	unit := unitOf(data.Unit, limits)
+	low, high := reach(data.Series, limits)
+	marks := ticks(low, high, 4)
+	s := scale{left: 14, right: width - 24, span: max(x.Took, time.Millisecond)}
+	for _, v := range marks {
+		s.left = math.Max(s.left, textWidth(quantity.Format(v, unit))+14)
+	}
+	bottom := height - 24
+	y := func(v float64) float64 { return bottom - (bottom-top)*math.Min(1, math.Max(0, (v-low)/(high-low))) }
+	d := &drawing{}
+	d.begin(height, "Chart of "+strings.Join(checks, ", ")+" over the experiment")
+	d.ground(x, s, top, bottom)
+	var grid strings.Builder
+	for _, v := range marks {
+		fmt.Fprintf(&grid, "M%.1f %.1fH%.1f", s.left, y(v), s.right)
+		d.text(s.left-6, y(v)+4, "axis", "end", quantity.Format(v, unit))
+	}
+	d.add(`<path d="%s" class="grid"/>`, grid.String())
+	d.timeAxis(s, bottom)
+	for i, one := range data.Series[:min(len(data.Series), maxLines)] {
+		d.line(x, one, s, y, i)
+	}
+	d.limits(limits, s, y, top, bottom)
+	if empty(data.Series) {
+		d.text((s.left+s.right)/2, (top+bottom)/2, "axis", "middle", "no data in the whole experiment")
+	}
+	return d.html()
+}
+
+// unitOf is the unit of a chart: that of its expression, else that of a limit.
+func unitOf(named string, limits []limit) quantity.Unit {
+	if u, ok := map[string]quantity.Unit{"seconds": quantity.Time, "ratio": quantity.Percent}[named]; ok {
+		return u
+	}
+	for _, l := range limits {
+		if l.unit != quantity.None {
+			return l.unit
+		}
+	}
+	return quantity.None
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func empty(all []metrics.Series) bool {
+	return !slices.ContainsFunc(all, func(s metrics.Series) bool {
+		return slices.ContainsFunc(s.Points, func(p metrics.Point) bool { return finite(float64(p.V)) })
+	})
+}
+
+// reach is from where to where the axis of a chart goes: zero is always in it, and the highest value and limit stay a little below the top.
+func reach(all []metrics.Series, limits []limit) (low, high float64) {
+	include := func(v float64) {
+		if finite(v) {
+			low, high = math.Min(low, v), math.Max(high, v)
+		}
+	}
 	for _, s := range all {
 		for _, p := range s.Points {
-			if v := float64(p.V); !math.IsNaN(v) && !math.IsInf(v, 0) {
-				most = math.Max(most, v)
-			}
+			include(float64(p.V))
 		}
 	}
 	for _, l := range limits {
-		most = math.Max(most, l.value)
+		include(l.value)
 	}
-	if most == 0 {
-		return 1
+	if low == high {
+		return 0, 1
 	}
-	return most * 1.15
+	if low < 0 {
+		low -= 0.1 * (high - low)
+	}
+	return low, high + 0.15*(high-low)
 }
 
-// line draws one series; where there is no value the line is broken.
+// line draws one series; where there is no value the line is broken, and a value that stands alone is a dot.
 func (d *drawing) line(x Experiment, one metrics.Series, s scale, y func(float64) float64, number int) {
 	var path strings.Builder
-	var last int64
-	pen := "M"
 	step := stepOfPoints(one.Points)
+	last := int64(math.MinInt64 / 2)
 	for _, p := range one.Points {
 		v := float64(p.V)
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			pen = "M"
+		if !finite(v) {
 			continue
 		}
-		if last != 0 && p.T-last > 3*step {
-			pen = "M"
+		at := s.x(x.offset(time.UnixMilli(p.T)))
+		if p.T-last > step+step/2 {
+			fmt.Fprintf(&path, "M%.1f %.1fh0", at, y(v))
+		} else {
+			fmt.Fprintf(&path, "L%.1f %.1f", at, y(v))
 		}
-		at := time.Duration(p.T-x.began.UnixMilli()) * time.Millisecond
-		fmt.Fprintf(&path, "%s%.1f %.1f", pen, s.x(at), y(v))
-		pen, last = "L", p.T
+		last = p.T
 	}
-	d.add(`<path d="%s" class="series s%d"><title>%s</title></path>`, path.String(), number%6, html.EscapeString(seriesText(one)))
+	d.add(`<path d="%s" class="series s%d"><title>%s</title></path>`, path.String(), number%maxLines, safe(seriesText(one)))
 }
 
 // stepOfPoints is the least distance between two points, in milliseconds.
@@ -168,4 +182,118 @@ func stepOfPoints(points []metrics.Point) int64 {
 		step = min(step, points[i].T-points[i-1].T)
 	}
 	return max(step, 1)
+}
+
+// limit is a horizontal line of a chart.
+type limit struct {
+	value  float64
+	unit   quantity.Unit
+	words  string   // "at most 1s"
+	checks []string // that ask for it
+	names  []string // of the thresholds it came from
+}
+
+// label says who asks for what: "p99-holds: at most 1s ($p99)".
+func (l limit) label() string {
+	text := strings.Join(l.checks, ", ") + ": " + l.words
+	if len(l.names) > 0 {
+		text += " (" + strings.Join(l.names, ", ") + ")"
+	}
+	return text
+}
+
+// join adds what another limit of the same value says.
+func (l *limit) join(other limit) {
+	for _, c := range other.checks {
+		if !slices.Contains(l.checks, c) {
+			l.checks = append(l.checks, c)
+		}
+	}
+	for _, n := range other.names {
+		if !slices.Contains(l.names, n) {
+			l.names = append(l.names, n)
+		}
+	}
+}
+
+// limits are the lines that the checks of a chart must not cross, the highest first; checks that ask for the same share one.
+func (x Experiment) limits(checks []string) []limit {
+	var all []limit
+	for _, id := range checks {
+		c, _ := x.planned(id)
+		for _, e := range c.Expect {
+			for _, l := range x.limitsOf(c, e) {
+				same := slices.IndexFunc(all, func(o limit) bool { return o.value == l.value && o.words == l.words })
+				if same < 0 {
+					all = append(all, l)
+				} else {
+					all[same].join(l)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b limit) int { return cmp.Compare(b.value, a.value) })
+	return all
+}
+
+// limitsOf answers the limits that one comparison sets: none where it compares something else than numbers, two for a range.
+func (x Experiment) limitsOf(c plan.Check, e plan.Expect) []limit {
+	at := func(v float64, word string) limit {
+		l := limit{value: v, unit: e.Unit, words: word + " " + quantity.Format(v, e.Unit), checks: []string{c.ID}}
+		if e.Threshold != "" {
+			l.names = []string{"$" + e.Threshold}
+		}
+		return l
+	}
+	switch e.Op {
+	case plan.Max:
+		return []limit{at(e.Limit, "at most")}
+	case plan.Min:
+		return []limit{at(e.Limit, "at least")}
+	case plan.Equals:
+		return []limit{at(e.Limit, "exactly")}
+	case plan.Between:
+		return []limit{at(e.High, "at most"), at(e.Limit, "at least")}
+	case plan.MaxIncrease, plan.MaxDecrease:
+		return x.relative(c, e)
+	}
+	return nil
+}
+
+// relative is the limit of a comparison with the steady state, where that was measured.
+func (x Experiment) relative(c plan.Check, e plan.Expect) []limit {
+	for _, v := range x.Verdict.Checks {
+		if v.ID != c.ID || v.Value == nil || v.Value.Baseline == nil {
+			continue
+		}
+		base, change := *v.Value.Baseline, e.Limit
+		sign := "+"
+		if e.Op == plan.MaxDecrease {
+			change, sign = -change, "−"
+		}
+		words := fmt.Sprintf("at most %s%s over the steady state", sign, quantity.Format(e.Limit, quantity.Percent))
+		return []limit{{value: base * (1 + change), words: words, checks: []string{c.ID}}}
+	}
+	return nil
+}
+
+// limits draws the lines and their names, which give way to each other: each stands above its line, or below the name before it.
+func (d *drawing) limits(all []limit, s scale, y func(float64) float64, top, bottom float64) {
+	const line = 14.0
+	at := make([]float64, len(all))
+	for i := range all { // from the highest down
+		at[i] = math.Max(y(all[i].value)-4, top+line-2)
+		if i > 0 {
+			at[i] = math.Max(at[i], at[i-1]+line)
+		}
+	}
+	most := bottom - 3
+	for i := len(all) - 1; i >= 0; i-- { // and from the bottom up, where that went too far
+		at[i] = math.Min(at[i], most)
+		most = at[i] - line
+	}
+	for i, l := range all {
+		d.add(`<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="limit"/>`, s.left, s.right, y(l.value), y(l.value))
+		d.fitted(s.right-4, at[i], s.right-s.left-8, "limit-name", "end", l.label())
+	}
 }

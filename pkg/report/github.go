@@ -1,10 +1,13 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/verdict"
 )
 
@@ -13,7 +16,7 @@ const maxAnnotations = 10
 
 // WriteGitHub writes workflow commands that annotate the experiment files of a pull request: the most severe first, and the last counts what is left.
 func WriteGitHub(w io.Writer, m Model) error {
-	reasons := m.Verdict.Reasons
+	reasons := slices.SortedStableFunc(slices.Values(m.Verdict.Reasons), func(a, b verdict.Reason) int { return cmp.Compare(b.State, a.State) })
 	rest := 0
 	if len(reasons) > maxAnnotations {
 		rest = len(reasons) - maxAnnotations + 1
@@ -33,31 +36,38 @@ func WriteGitHub(w io.Writer, m Model) error {
 	return nil
 }
 
-// place is where the step that a reason is about stands in its file.
+// place is where the step that a reason is about stands in its file. What concerns the run stands in the configuration.
 func (m Model) place(r verdict.Reason) (file string, line int) {
 	for _, x := range m.Experiments {
-		if x.Verdict.Name != r.Experiment {
-			continue
+		if x.Verdict.Name == r.Experiment && x.Plan.File != "" {
+			return x.Plan.File, max(1, x.line(r.Step))
 		}
-		for _, s := range x.Plan.Steps {
-			if s.ID == r.Step {
-				return x.Plan.File, s.Line
-			}
-		}
-		for _, c := range x.Plan.Steady {
-			if c.ID == r.Step {
-				return x.Plan.File, c.Line
-			}
-		}
-		return x.Plan.File, 1
 	}
 	return "chaos.yaml", 1
 }
 
+// line is that of a step or a check in the experiment's file, 0 if it has none.
+func (x Experiment) line(id string) int {
+	for _, s := range x.Plan.Steps {
+		if s.ID == id {
+			return s.Line
+		}
+	}
+	for _, c := range slices.Concat(x.Plan.Steady, x.Plan.Abort) {
+		if c.ID == id {
+			return c.Line
+		}
+	}
+	return 0
+}
+
+// maxMessage bounds an annotation; the whole text is in the report.
+const maxMessage = 4000
+
 func message(text string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(text)
+	return strings.NewReplacer("%", "%25", "\n", "%0A").Replace(clean(clip(text, maxMessage)))
 }
 
 func property(text string) string {
-	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(message(text))
+	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(message(diag.Printable(text)))
 }

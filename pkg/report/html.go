@@ -5,33 +5,27 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
-	"chaosgate/pkg/journal"
-	"chaosgate/pkg/metrics"
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/plan"
-	"chaosgate/pkg/quantity"
-	"chaosgate/pkg/verdict"
 )
 
 //go:embed report.html.tmpl
 var pageText string
 
-// maxLooks is how many looks of a check the page shows; all of them are in report.json.
-const maxLooks = 40
-
 // WriteHTML writes one self-contained page. All text goes through html/template, so that nothing an experiment, a service or a log line says becomes markup.
 func WriteHTML(w io.Writer, m Model) error {
 	page, err := template.New("report").Funcs(template.FuncMap{
-		"headline": headline, "short": short, "recovery": recoveryText, "commit": shortCommit, "reason": firstReason,
-		"state": func(s fmt.Stringer) string { return strings.ToLower(s.String()) }, "lower": strings.ToLower,
-		"mark":     func(s string) string { return marks[s] },
+		"headline": headline, "short": short, "recovery": recoveryText, "commit": shortCommit, "reason": firstReason, "runReasons": runReasons,
+		"lower": strings.ToLower, "mark": func(s string) string { return marks[s] }, "pill": newPill, "str": func(s fmt.Stringer) string { return s.String() },
 		"seconds":  func(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) },
 		"dur":      func(d plan.Duration) string { return short(time.Duration(d)) },
-		"timeline": func(x Experiment) template.HTML { return timeline(x) },
-		"charts":   chartsOf, "evidence": evidenceOf, "steps": stepOf, "add": func(a, b int) int { return a + b },
-		"values": valuesOf, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"timeline": timeline, "charts": chartsOf, "evidence": evidenceOf, "recoveryEvidence": recoveryEvidence, "fault": faultOf, "again": again,
+		"logs": logsOf, "log": LogPath, "first": firstOf, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"plain": diag.Printable, "checkState": Experiment.checkState, "faultState": Experiment.faultState, "count": counted,
 	}).Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("the report's template: %w", err)
@@ -41,85 +35,45 @@ func WriteHTML(w io.Writer, m Model) error {
 
 // marks tell the states apart without colour.
 var marks = map[string]string{
-	"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "ERROR": "!", "DIRTY": "!!", "SKIPPED": "–", "DONE": "•", "CANCELLED": "–", "NOT RUN": "–", "UNFINISHED": "!",
+	"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "ERROR": "!", "DIRTY": "!!", skipped: "–", "DONE": "•", "CANCELLED": "–", "NOT RUN": "–", "UNFINISHED": "!",
 }
 
-// evidence is what stands behind one check.
-type evidence struct {
-	Query  string
-	Window string
-	Looks  []Look
-	More   int
-	Expect []plan.Expect
-	File   string
-	Line   int
+// pill is a state with its mark.
+type pill struct{ State, Class, Mark string }
+
+func newPill(state string) pill { return pill{state, strings.ToLower(state), marks[state]} }
+
+// maxRows is how many rows of a table the page shows; everything is in report.json.
+const maxRows = 24
+
+// firstOf answers the first rows of a list and how many are left.
+func firstOf(all []InstanceEvent) struct {
+	Rows []InstanceEvent
+	More int
+} {
+	n := min(len(all), maxRows)
+	return struct {
+		Rows []InstanceEvent
+		More int
+	}{all[:n], len(all) - n}
 }
 
-func evidenceOf(x Experiment, c verdict.Check) evidence {
-	p, _ := x.check(c.ID, c.Role)
-	e := evidence{Expect: p.Expect, Looks: x.looksOf(c), File: x.Plan.File, Line: p.Line}
-	if n := len(e.Looks); n > 0 {
-		last := e.Looks[n-1]
-		e.Query = last.Query
-		if !last.From.IsZero() {
-			e.Window = short(last.Observation.At.Sub(last.From))
+// again is the command that runs an experiment again as it was run here.
+func again(m Model, x Experiment) string {
+	command := fmt.Sprintf("chaos run %s --env %s --seed %d", x.Plan.File, m.Run.Environment, m.Run.Seed)
+	if m.Run.Weakened != "" {
+		command += " --weakened " + m.Run.Weakened
+	}
+	return command
+}
+
+// logsOf answers the services that have a log, those that something happened to first.
+func logsOf(x Experiment) []string {
+	var all []string
+	for _, i := range x.Instances {
+		if !slices.Contains(all, i.Service) {
+			all = append(all, i.Service)
 		}
 	}
-	if len(e.Looks) > maxLooks {
-		e.More = len(e.Looks) - maxLooks
-		e.Looks = e.Looks[:maxLooks]
-	}
-	return e
-}
-
-func stepOf(x Experiment, id string) plan.Step {
-	for _, s := range x.Plan.Steps {
-		if s.ID == id {
-			return s
-		}
-	}
-	return plan.Step{}
-}
-
-// valuesOf says in a line what a look saw.
-func valuesOf(o journal.Observation) string {
-	var parts []string
-	switch {
-	case o.Error != "":
-		return "could not look: " + o.Error
-	case o.Missing != "":
-		return "no data: " + o.Missing
-	}
-	for i, s := range o.Series {
-		if i == 4 {
-			parts = append(parts, fmt.Sprintf("%d more series", len(o.Series)-i))
-			break
-		}
-		parts = append(parts, seriesText(s))
-	}
-	for _, key := range sortedKeys(o.Numbers) {
-		parts = append(parts, fmt.Sprintf("%s %s", strings.ReplaceAll(key, "_", " "), quantity.Format(o.Numbers[key], quantity.None)))
-	}
-	for _, key := range sortedKeys(o.Events) {
-		parts = append(parts, fmt.Sprintf("%s %s", strings.ReplaceAll(key, "_", " "), quantity.Format(o.Events[key], quantity.None)))
-	}
-	if p := o.Text["problem"]; p != "" {
-		parts = append(parts, p)
-	}
-	return strings.Join(parts, ", ")
-}
-
-func seriesText(s metrics.Series) string {
-	v := "no value"
-	if len(s.Points) > 0 {
-		v = quantity.Format(float64(s.Points[len(s.Points)-1].V), quantity.None)
-	}
-	if len(s.Labels) == 0 {
-		return v
-	}
-	var labels []string
-	for _, k := range sortedKeys(s.Labels) {
-		labels = append(labels, fmt.Sprintf("%s=%q", k, s.Labels[k]))
-	}
-	return "{" + strings.Join(labels, ",") + "} " + v
+	return all
 }

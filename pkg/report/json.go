@@ -58,6 +58,7 @@ type (
 		ChangeMax    *float64          `json:"threshold_percent,omitempty"`
 		Wall         float64           `json:"wall_seconds"`
 		CriticalPath float64           `json:"critical_path_seconds"`
+		Measured     *jsonRecovery     `json:"recovery,omitempty"`
 		Reasons      []verdict.Reason  `json:"reasons"`
 		Checks       []jsonCheck       `json:"checks"`
 		Faults       []jsonFault       `json:"faults"`
@@ -76,6 +77,16 @@ type (
 		At      float64 `json:"at_seconds"`
 		Attempt int     `json:"attempt"`
 		journal.Observation
+	}
+	jsonRecovery struct {
+		State    verdict.State      `json:"state"`
+		Reason   string             `json:"reason"`
+		Evidence []jsonRecoveryLook `json:"evidence"`
+	}
+	jsonRecoveryLook struct {
+		Check string        `json:"check"`
+		State verdict.State `json:"state"`
+		jsonLook
 	}
 	jsonFault struct {
 		verdict.Fault
@@ -141,9 +152,9 @@ func list[T any](all []T) []T {
 
 func newScenario(x Experiment) scenario {
 	s := scenario{
-		Name: x.Verdict.Name, Status: passOrFail(x.Verdict.State == verdict.Pass), State: x.Verdict.State, Title: x.Plan.Title, Owner: x.Plan.Owner,
-		Tags: list(x.Plan.Tags), File: x.Plan.File, Wall: seconds(time.Duration(x.Verdict.Wall)), CriticalPath: seconds(time.Duration(x.Plan.Expected)),
-		Reasons: list(x.Verdict.Reasons), Checks: []jsonCheck{}, Faults: []jsonFault{}, Phases: []jsonSpan{}, Steps: []jsonStep{},
+		Name: x.Verdict.Name, Status: passOrFail(x.State == verdict.Pass), State: x.State, Title: x.Plan.Title, Owner: x.Plan.Owner,
+		Tags: list(x.Plan.Tags), File: x.Plan.File, Wall: seconds(x.Wall), CriticalPath: seconds(time.Duration(x.Plan.Expected)),
+		Reasons: list(x.Reasons), Checks: []jsonCheck{}, Faults: []jsonFault{}, Phases: []jsonSpan{}, Steps: []jsonStep{},
 		Findings: list(x.Findings), Instances: []jsonInstance{}, Undos: []jsonUndo{},
 	}
 	s.figures(x)
@@ -181,18 +192,44 @@ func (s *scenario) figures(x Experiment) {
 			s.Recovery = number(time.Duration(r.Took).Seconds())
 		}
 	}
+	var p99, change *verdict.Value
 	for _, c := range x.Verdict.Checks {
 		p, ok := x.check(c.ID, c.Role)
 		if !ok || c.Role != "step" || c.Value == nil {
 			continue
 		}
-		switch {
-		case p.Probe.Quantile != nil && p.Probe.Quantile.Q == 0.99 && c.Value.Unit == string(quantity.Time) && s.P99 == nil:
-			s.P99, s.P99Max = number(c.Value.Measured*1000), number(c.Value.Limit*1000)
-		case c.Value.Baseline != nil && s.Change == nil:
-			s.Change, s.ChangeMax = number(c.Value.Measured*100), number(c.Value.Limit*100)
+		switch q := p.Probe.Quantile; {
+		case c.Value.Baseline != nil:
+			change = worse(change, c.Value)
+		case q != nil && q.Q == 0.99 && c.Value.Op == string(plan.Max) && c.Value.Unit == string(quantity.Time):
+			p99 = worse(p99, c.Value)
 		}
 	}
+	if p99 != nil {
+		s.P99, s.P99Max = number(p99.Measured*1000), number(p99.Limit*1000)
+	}
+	if change != nil {
+		s.Change, s.ChangeMax = number(change.Measured*100), number(change.Limit*100)
+	}
+	if x.Verdict.Recovery != nil {
+		s.Measured = newRecovery(x)
+	}
+}
+
+// worse answers the value that is nearer to its limit, or further beyond it: of several checks the headline is the one that decides.
+func worse(a, b *verdict.Value) *verdict.Value {
+	if a == nil || b.Measured-b.Limit > a.Measured-a.Limit {
+		return b
+	}
+	return a
+}
+
+func newRecovery(x Experiment) *jsonRecovery {
+	r := &jsonRecovery{State: x.Verdict.Recovery.State, Reason: x.Verdict.Recovery.Reason, Evidence: []jsonRecoveryLook{}}
+	for _, l := range x.recoveryLooks() {
+		r.Evidence = append(r.Evidence, jsonRecoveryLook{l.Check, l.State, newLook(l.Look)})
+	}
+	return r
 }
 
 // number answers a finite number rounded to three digits, nil for any other.
@@ -208,10 +245,12 @@ func newCheck(x Experiment, c verdict.Check) jsonCheck {
 	p, _ := x.check(c.ID, c.Role)
 	j := jsonCheck{Check: c, Expect: list(p.Expect), Evidence: []jsonLook{}}
 	for _, l := range x.looksOf(c) {
-		j.Evidence = append(j.Evidence, jsonLook{seconds(l.At), l.Attempt, l.Observation})
+		j.Evidence = append(j.Evidence, newLook(l))
 	}
 	return j
 }
+
+func newLook(l Look) jsonLook { return jsonLook{seconds(l.At), l.Attempt, l.Observation} }
 
 func newFault(x Experiment, f verdict.Fault) jsonFault {
 	j := jsonFault{Fault: f, Params: fault.Params{}, Evidence: []fault.Effect{}}

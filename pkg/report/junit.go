@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/verdict"
 )
 
@@ -31,25 +31,30 @@ type (
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
-		Name    string     `xml:"name,attr"`
-		Class   string     `xml:"classname,attr"`
-		Failure *junitText `xml:"failure"`
-		Error   *junitText `xml:"error"`
-		Skipped *junitText `xml:"skipped"`
+		Name    string       `xml:"name,attr"`
+		Class   string       `xml:"classname,attr"`
+		Failure *junitText   `xml:"failure"`
+		Error   *junitText   `xml:"error"`
+		Skipped *junitText   `xml:"skipped"`
+		Output  *junitOutput `xml:"system-out"`
 	}
 	junitText struct {
 		Message string `xml:"message,attr"`
-		Type    string `xml:"type,attr"`
+		Type    string `xml:"type,attr,omitempty"`
+	}
+	junitOutput struct {
+		Text string `xml:",chardata"`
 	}
 )
 
-// WriteJUnit writes the run as test results: a suite for each experiment. INCONCLUSIVE is an error and never skipped, since CI shows skipped in green.
+// WriteJUnit writes the run as test results: a suite for each experiment. INCONCLUSIVE is an error and never skipped, since CI shows skipped in green;
+// skipped is only what its own condition in the experiment has skipped.
 func WriteJUnit(w io.Writer, m Model) error {
-	all := junitSuites{Name: "chaosgate " + m.Run.RunID, Time: fmt.Sprintf("%.3f", m.Took.Seconds())}
+	all := junitSuites{Name: clean("chaosgate " + m.Run.RunID), Time: fmt.Sprintf("%.3f", m.Took.Seconds())}
 	for _, x := range m.Experiments {
 		all.add(newSuite(x))
 	}
-	if len(m.Experiments) == 0 || runReasons(m) != nil {
+	if len(runReasons(m)) > 0 {
 		all.add(runSuite(m))
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -96,56 +101,79 @@ func runReasons(m Model) []verdict.Reason {
 func runSuite(m Model) junitSuite {
 	s := junitSuite{Name: "the run", Time: "0"}
 	for _, r := range runReasons(m) {
-		s.Cases = append(s.Cases, newCase("run", r.Rule, r.State, r.Rule, r.Text))
+		s.Cases = append(s.Cases, newCase("run", r.Rule, r.State.String(), r.Rule, r.Text))
 	}
 	return s
 }
 
+// newSuite has a case for each check, each fault and the recovery, and one for each reason that is about none of them.
 func newSuite(x Experiment) junitSuite {
-	s := junitSuite{Name: clean(x.Verdict.Name), File: clean(x.Plan.File), Time: fmt.Sprintf("%.3f", time.Duration(x.Verdict.Wall).Seconds())}
+	s := junitSuite{Name: clean(x.Verdict.Name), File: clean(x.Plan.File), Time: fmt.Sprintf("%.3f", x.Wall.Seconds())}
 	told := map[string]bool{}
 	for _, c := range x.Verdict.Checks {
 		told[c.ID] = true
-		one := newCase(s.Name, c.Role+" "+c.ID, c.State, c.Rule, c.Reason)
-		if !c.Required && c.State != verdict.Pass {
-			one = junitCase{Name: one.Name, Class: one.Class, Skipped: &junitText{Message: clean("shown only: " + c.Reason)}}
-		}
-		s.Cases = append(s.Cases, one)
+		s.Cases = append(s.Cases, x.checkCase(c))
 	}
 	for _, f := range x.Verdict.Faults {
 		told[f.ID] = true
-		s.Cases = append(s.Cases, newCase(s.Name, "fault "+f.ID, f.State, f.Kind, f.Effect+"; "+f.Revert))
+		text := fmt.Sprintf("effect: %s; revert: %s", f.Effect, f.Revert)
+		s.Cases = append(s.Cases, newCase(x.Verdict.Name, "fault "+f.ID, x.faultState(f), f.Kind, x.because(f.ID, text)))
 	}
 	if r := x.Verdict.Recovery; r != nil {
-		s.Cases = append(s.Cases, newCase(s.Name, "recovery", r.State, "recovery", r.Reason))
+		s.Cases = append(s.Cases, newCase(x.Verdict.Name, "recovery", r.State.String(), "recovery", r.Reason))
 	}
-	for _, r := range x.Verdict.Reasons {
-		if !told[r.Step] && r.Rule != "recovery" {
-			s.Cases = append(s.Cases, newCase(s.Name, strings.TrimSpace(r.Rule+" "+r.Step), r.State, r.Rule, r.Text))
+	for _, r := range x.Reasons {
+		if !told[r.Step] && (r.Rule != "recovery" || x.Verdict.Recovery == nil) {
+			s.Cases = append(s.Cases, newCase(x.Verdict.Name, strings.TrimSpace(r.Rule+" "+r.Step), r.State.String(), r.Rule, r.Text))
 		}
 	}
 	return s
 }
 
-func newCase(class, name string, state verdict.State, rule, text string) junitCase {
+// checkCase never fails a check that is shown only: it says what it saw instead.
+func (x Experiment) checkCase(c verdict.Check) junitCase {
+	name := c.Role + " " + c.ID
+	if !c.Required {
+		return junitCase{Name: clean(name + " (shown only)"), Class: clean(x.Verdict.Name), Output: &junitOutput{clean(c.State.String() + ": " + c.Reason)}}
+	}
+	return newCase(x.Verdict.Name, name, x.checkState(c), c.Rule, x.because(c.ID, c.Reason))
+}
+
+// because answers what a step closes the gate with, and the text given if it does not.
+func (x Experiment) because(step, otherwise string) string {
+	for _, r := range x.Reasons {
+		if r.Step == step {
+			return r.Text
+		}
+	}
+	return otherwise
+}
+
+func newCase(class, name, state, rule, text string) junitCase {
 	c := junitCase{Name: clean(name), Class: clean(class)}
-	said := &junitText{Message: clean(text), Type: state.String() + " " + clean(rule)}
+	said := &junitText{Message: clean(text), Type: clean(state + " " + rule)}
 	switch state {
-	case verdict.Pass:
-	case verdict.Fail:
+	case verdict.Pass.String():
+	case verdict.Fail.String():
 		c.Failure = said
+	case skipped:
+		c.Skipped = &junitText{Message: clean(text)}
 	default:
 		c.Error = said
 	}
 	return c
 }
 
-// clean drops what XML cannot hold.
+// clean drops what XML cannot hold, and what would turn the order of what is read.
 func clean(text string) string {
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = diag.Printable(line)
+	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0xfffe || r == 0xffff {
+		if r == 0xfffe || r == 0xffff {
 			return '\ufffd'
 		}
 		return r
-	}, text)
+	}, strings.Join(lines, "\n"))
 }

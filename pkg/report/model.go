@@ -3,6 +3,8 @@
 package report
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -25,15 +27,19 @@ type Model struct {
 
 // Experiment is one experiment with everything that is shown of it.
 type Experiment struct {
-	Plan      plan.Plan
-	Verdict   verdict.Experiment
+	Plan    plan.Plan
+	Verdict verdict.Experiment
+	// State and Reasons are the verdict's, with those reasons that only concern the run's end: a change of this experiment that nobody took back. Worst first.
+	State     verdict.State
+	Reasons   []verdict.Reason
 	Took      time.Duration // the environment's start and end included
+	Wall      time.Duration // without them; of an experiment that did not end, until its last event
 	EnvTook   time.Duration
 	Metrics   string
 	Bars      []Bar
 	Phases    []Span
-	Bands     []Span // the active phases of faults
-	Looks     map[string][]Look
+	Bands     []Span            // the active phases of faults
+	Looks     map[string][]Look // by check
 	Faults    map[string]FaultEvidence
 	Charts    []journal.SeriesData
 	Findings  []journal.Finding
@@ -54,7 +60,7 @@ type Span struct {
 type Bar struct {
 	Span
 	Kind     string // fault, probe, wait, action
-	State    string // PASS, FAIL, INCONCLUSIVE, ERROR, SKIPPED, DONE
+	State    string // PASS, FAIL, INCONCLUSIVE, ERROR, SKIPPED, CANCELLED, DONE, UNFINISHED, NOT RUN
 	During   string
 	Needs    []string
 	Attempts int
@@ -91,20 +97,77 @@ type Undo struct {
 // NewModel sorts a journal for showing. v is the verdict of the same events.
 func NewModel(events []journal.Event, v verdict.Verdict) (Model, error) {
 	m := Model{Verdict: v}
+	if len(events) == 0 {
+		return m, errors.New("the journal is empty: there is nothing to report")
+	}
 	var err error
 	if m.Run, err = journal.Decode[journal.RunInfo](events[0]); err != nil {
 		return m, err
 	}
-	last := events[len(events)-1]
-	m.Started, m.Ended, m.Took = events[0].Time, last.Time, last.Mono
+	m.Started, m.Ended = events[0].Time, events[0].Time
+	byName := map[string][]journal.Event{}
+	for _, e := range events {
+		byName[e.Experiment] = append(byName[e.Experiment], e)
+		if e.Type != journal.UndoDone { // a rollback may come days later
+			m.Ended, m.Took = e.Time, e.Mono
+		}
+	}
 	for _, e := range v.Experiments {
-		x, err := newExperiment(events, e)
+		x, err := newExperiment(byName[e.Name], e)
 		if err != nil {
 			return m, err
 		}
+		x.judged(v)
 		m.Experiments = append(m.Experiments, x)
 	}
 	return m, nil
+}
+
+// judged adds what the verdict says about an experiment outside of it.
+func (x *Experiment) judged(v verdict.Verdict) {
+	x.State, x.Reasons = x.Verdict.State, []verdict.Reason{}
+	for _, r := range v.Reasons {
+		if r.Experiment == x.Verdict.Name {
+			x.State = max(x.State, r.State)
+			x.Reasons = append(x.Reasons, r)
+		}
+	}
+	slices.SortStableFunc(x.Reasons, func(a, b verdict.Reason) int { return int(b.State) - int(a.State) })
+}
+
+// closing is the worst that a step closes the gate with; Pass if it does not.
+func (x Experiment) closing(step string) verdict.State {
+	worst := verdict.Pass
+	for _, r := range x.Reasons {
+		if r.Step == step {
+			worst = max(worst, r.State)
+		}
+	}
+	return worst
+}
+
+// skipped is the state of what was skipped by its own condition. It closes nothing and never counts as passed.
+const skipped = "SKIPPED"
+
+// checkState is what a check is shown as: its own state, or that of its step if the step went worse than what the check saw (it ran out of time).
+func (x Experiment) checkState(c verdict.Check) string {
+	closes := x.closing(c.ID)
+	if c.Skipped && closes == verdict.Pass {
+		return skipped
+	}
+	if c.Required && closes > c.State {
+		return closes.String()
+	}
+	return c.State.String()
+}
+
+// faultState is what a fault is shown as.
+func (x Experiment) faultState(f verdict.Fault) string {
+	closes := x.closing(f.ID)
+	if f.Skipped && closes == verdict.Pass {
+		return skipped
+	}
+	return max(f.State, closes).String()
 }
 
 // collector sorts the events of one experiment.
@@ -120,9 +183,6 @@ func newExperiment(events []journal.Event, v verdict.Experiment) (Experiment, er
 	x := Experiment{Verdict: v, Looks: map[string][]Look{}, Faults: map[string]FaultEvidence{}}
 	c := collector{x: &x, bars: map[string]*Bar{}, open: map[string]time.Duration{}}
 	for _, e := range events {
-		if e.Experiment != v.Name {
-			continue
-		}
 		if err := c.add(e); err != nil {
 			return x, err
 		}
@@ -133,7 +193,9 @@ func newExperiment(events []journal.Event, v verdict.Experiment) (Experiment, er
 
 func (c *collector) add(e journal.Event) error {
 	at := e.Mono - c.zero
-	c.last = max(c.last, at)
+	if e.Type != journal.UndoDone {
+		c.last = max(c.last, at)
+	}
 	x := c.x
 	switch e.Type {
 	case journal.Planned:
@@ -229,6 +291,7 @@ func (c *collector) step(e journal.Event, at time.Duration) error {
 		b.To, b.State = at, stateOf(r)
 	case journal.FaultActive:
 		c.open["fault "+e.Step] = at
+		evidence = FaultEvidence{} // what an earlier attempt read back shows nothing of this one
 		err = intoNew(e, &evidence.Active)
 	case journal.FaultChecked:
 		err = intoNew(e, &evidence.Checked)
@@ -268,7 +331,10 @@ func stateOf(r journal.StepResult) string {
 // finish closes what a run that died left open, and puts the bars in the order of the plan.
 func (c *collector) finish() {
 	x := c.x
-	x.Took = c.last
+	x.Took, x.Wall = c.last, time.Duration(x.Verdict.Wall)
+	if x.Wall == 0 {
+		x.Wall = max(0, c.last-x.EnvTook)
+	}
 	for _, phase := range []journal.PhaseName{journal.Steady, journal.Method, journal.Recovery} {
 		if from, ok := c.open[string(phase)]; ok {
 			x.Phases = append(x.Phases, Span{string(phase), from, c.last})
@@ -289,7 +355,7 @@ func (c *collector) finish() {
 		b.Kind, b.During, b.Needs = kindOf(s), s.During, s.Needs
 		x.Bars = append(x.Bars, *b)
 	}
-	slices.SortStableFunc(x.Phases, func(a, b Span) int { return int(a.From - b.From) })
+	slices.SortStableFunc(x.Phases, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
 }
 
 func kindOf(s plan.Step) string {
@@ -321,17 +387,36 @@ func (x Experiment) check(id, role string) (plan.Check, bool) {
 	return plan.Check{}, false
 }
 
-// looksOf answers the looks that a check was judged by.
+// looksOf answers the looks that a check was judged by, and those of attempts before the last.
 func (x Experiment) looksOf(c verdict.Check) []Look {
-	var all []Look
-	for _, l := range x.Looks[c.ID] {
-		steady := l.Phase == journal.Steady
-		if l.Phase != journal.Recovery && steady == (c.Role == "steady-state") {
-			all = append(all, l)
+	return slices.DeleteFunc(slices.Clone(x.Looks[c.ID]), func(l Look) bool {
+		return l.Phase == journal.Recovery || (l.Phase == journal.Steady) != (c.Role == "steady-state")
+	})
+}
+
+// recoveryLook is a look of a steady-state check while the steady state was waited for to hold again.
+type recoveryLook struct {
+	Check string
+	State verdict.State
+	Look
+}
+
+// recoveryLooks answers them in the order in which they were made.
+func (x Experiment) recoveryLooks() []recoveryLook {
+	var all []recoveryLook
+	for _, c := range x.Plan.Steady {
+		for _, l := range x.Looks[c.ID] {
+			if l.Phase == journal.Recovery {
+				all = append(all, recoveryLook{c.ID, verdict.JudgeLook(c, l.Observation).State, l})
+			}
 		}
 	}
+	slices.SortStableFunc(all, func(a, b recoveryLook) int { return cmp.Compare(a.At, b.At) })
 	return all
 }
+
+// offset is a wall time as an offset of the experiment.
+func (x Experiment) offset(t time.Time) time.Duration { return t.Sub(x.began) }
 
 func into[T any](e journal.Event, to *T) error {
 	v, err := journal.Decode[T](e)

@@ -1,11 +1,17 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"chaosgate/pkg/diag"
+	"chaosgate/pkg/plan"
 	"chaosgate/pkg/quantity"
 	"chaosgate/pkg/verdict"
 )
@@ -13,49 +19,98 @@ import (
 // maxSummary is the size above which GitHub drops a step summary whole.
 const maxSummary = 1000 << 10
 
-// WriteSummary writes Markdown: the gate and why, a table, and the DAG of each experiment that did not pass.
+// maxCell is how much of a reason a line of the summary shows.
+const maxCell = 600
+
+// WriteSummary writes Markdown: the gate and why, a table, and each experiment's reasons and DAG, those that did not pass first. What would make it too long is
+// left out whole, and it says so.
 func WriteSummary(w io.Writer, m Model) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## Deployment gate %s %s\n\n", mark(m.Verdict.Gate == verdict.Open), m.Verdict.Gate)
-	fmt.Fprintf(&b, "%s\n\n", escape(headline(m)))
+	b := &summary{left: maxSummary}
+	b.add(fmt.Sprintf("## Deployment gate %s %s\n\n%s\n\n", mark(m.Verdict.Gate == verdict.Open), m.Verdict.Gate, escape(headline(m))))
+	foot := fmt.Sprintf("\nrun %s, seed %d, environment %s, commit %s\n", escape(m.Run.RunID), m.Run.Seed, escape(m.Run.Environment), escape(shortCommit(m.Run.Commit)))
+	b.left -= len(foot) + maxCell
 	if len(m.Experiments) > 0 {
-		b.WriteString("| experiment | state | recovery | took | why |\n|---|---|---|---|---|\n")
+		b.add("| experiment | state | recovery | took | why |\n|---|---|---|---|---|\n")
 		for _, x := range m.Experiments {
-			fmt.Fprintf(&b, "| %s | %s %s | %s | %s | %s |\n", escape(x.Verdict.Name), mark(x.Verdict.State == verdict.Pass), x.Verdict.State,
-				recoveryText(x), short(time.Duration(x.Verdict.Wall)), escape(firstReason(x)))
+			b.add(row(x))
 		}
-		b.WriteByte('\n')
 	}
 	for _, r := range runReasons(m) {
-		fmt.Fprintf(&b, "- **%s** %s\n", r.State, escape(r.Text))
+		b.add(fmt.Sprintf("\n- **%s** %s\n", r.State, escape(r.Text)))
 	}
-	for _, x := range m.Experiments {
-		if x.Verdict.State != verdict.Pass {
-			writeDetail(&b, x)
-		}
+	for _, x := range worstFirst(m.Experiments) {
+		b.add(detail(x))
 	}
-	fmt.Fprintf(&b, "\nrun %s, seed %d, environment %s, commit %s\n", escape(m.Run.RunID), m.Run.Seed, escape(m.Run.Environment), escape(shortCommit(m.Run.Commit)))
-	text := b.String()
-	if len(text) > maxSummary {
-		text = strings.ToValidUTF8(text[:maxSummary], "") + "\n\n... cut here; the whole is in report.html\n"
+	if b.dropped > 0 {
+		b.WriteString(fmt.Sprintf("\n%s are left out here; everything is in report.html\n", counted(b.dropped, "part")))
 	}
-	_, err := io.WriteString(w, text)
+	b.WriteString(foot)
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func writeDetail(b *strings.Builder, x Experiment) {
-	fmt.Fprintf(b, "\n### %s\n\n", escape(x.Verdict.Name))
-	if x.Plan.Title != "" {
-		fmt.Fprintf(b, "%s\n\n", escape(x.Plan.Title))
+// summary is text of a bounded length.
+type summary struct {
+	strings.Builder
+	left    int
+	dropped int
+}
+
+// add takes a part whole or not at all.
+func (s *summary) add(part string) {
+	if len(part) > s.left {
+		s.dropped++
+		return
 	}
-	for _, r := range x.Verdict.Reasons {
+	s.left -= len(part)
+	s.WriteString(part)
+}
+
+func worstFirst(all []Experiment) []Experiment {
+	return slices.SortedStableFunc(slices.Values(all), func(a, b Experiment) int { return cmp.Compare(b.State, a.State) })
+}
+
+func row(x Experiment) string {
+	return fmt.Sprintf("| %s | %s %s | %s | %s | %s |\n", escape(x.Verdict.Name), mark(x.State == verdict.Pass), x.State, recoveryText(x), short(x.Wall), escape(firstReason(x)))
+}
+
+// detail is an experiment's reasons and its DAG; of one that passed it is folded.
+func detail(x Experiment) string {
+	var b strings.Builder
+	if x.State == verdict.Pass {
+		fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n", escape(x.Verdict.Name))
+	} else {
+		fmt.Fprintf(&b, "\n### %s\n", escape(x.Verdict.Name))
+	}
+	if x.Plan.Title != "" {
+		fmt.Fprintf(&b, "\n%s\n", escape(x.Plan.Title))
+	}
+	for i, r := range x.Reasons {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
 		step := ""
 		if r.Step != "" {
 			step = " " + escape(r.Step) + ":"
 		}
-		fmt.Fprintf(b, "- **%s**%s %s\n", r.State, step, escape(r.Text))
+		fmt.Fprintf(&b, "- **%s**%s %s\n", r.State, step, escape(r.Text))
 	}
-	fmt.Fprintf(b, "\n```mermaid\n%s```\n", x.Plan.Mermaid())
+	b.WriteString(diagram(x.Plan))
+	if x.State == verdict.Pass {
+		b.WriteString("\n</details>\n")
+	}
+	return b.String()
+}
+
+// maxDiagram is the length above which mermaid refuses to draw.
+const maxDiagram = 50_000
+
+func diagram(p plan.Plan) string {
+	text := p.Mermaid()
+	if len(p.Steps) == 0 || len(text) > maxDiagram {
+		return ""
+	}
+	return "\n```mermaid\n" + text + "```\n"
 }
 
 func mark(ok bool) string {
@@ -68,23 +123,40 @@ func mark(ok bool) string {
 // headline is the verdict in a sentence.
 func headline(m Model) string {
 	if m.Verdict.Gate == verdict.Open {
-		return fmt.Sprintf("All %s passed: every required check held, every fault had a proven effect, every revert was verified.", counted(len(m.Experiments), "experiment"))
-	}
-	failed := 0
-	for _, x := range m.Experiments {
-		if x.Verdict.State != verdict.Pass {
-			failed++
-		}
+		return fmt.Sprintf("%s passed: every required check held, every fault had a proven effect, every revert was verified.", allOf(len(m.Experiments)))
 	}
 	if len(m.Verdict.Reasons) == 0 {
 		return "The gate is closed."
 	}
 	r := m.Verdict.Reasons[0]
-	where := strings.TrimSpace(r.Experiment + " " + r.Step)
-	if where != "" {
-		where += ": "
+	reason := clip(r.Text, maxCell)
+	if r.Experiment == "" {
+		return sentence(reason) + "."
 	}
-	return fmt.Sprintf("%d of %s did not pass. First: %s%s", failed, counted(len(m.Experiments), "experiment"), where, r.Text)
+	failed := 0
+	for _, x := range m.Experiments {
+		if x.State != verdict.Pass {
+			failed++
+		}
+	}
+	where := strings.TrimSuffix(r.Experiment+", "+r.Step, ", ")
+	if len(m.Experiments) == 1 {
+		return fmt.Sprintf("The experiment did not pass: %s: %s.", where, reason)
+	}
+	return fmt.Sprintf("%d of %s did not pass. The worst: %s: %s.", failed, counted(len(m.Experiments), "experiment"), where, reason)
+}
+
+func allOf(n int) string {
+	if n == 1 {
+		return "The experiment"
+	}
+	return "All " + counted(n, "experiment")
+}
+
+// sentence begins a text with a capital.
+func sentence(text string) string {
+	r, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(r)) + text[n:]
 }
 
 func counted(n int, what string) string {
@@ -95,25 +167,30 @@ func counted(n int, what string) string {
 }
 
 func firstReason(x Experiment) string {
-	if len(x.Verdict.Reasons) == 0 {
+	if len(x.Reasons) == 0 {
 		return ""
 	}
-	r := x.Verdict.Reasons[0]
+	r := x.Reasons[0]
 	if r.Step != "" {
 		return r.Step + ": " + r.Text
 	}
 	return r.Text
 }
 
+// recoveryText is the measured recovery in a word; a recovery that was not seen to its end has no time.
 func recoveryText(x Experiment) string {
 	r := x.Verdict.Recovery
 	switch {
 	case r == nil:
 		return "–"
-	case r.State != verdict.Pass:
+	case r.State == verdict.Pass && time.Duration(r.Took) < time.Millisecond: // what is measured every quarter of a second has no microseconds
+		return "at once"
+	case r.State == verdict.Pass:
+		return "after " + short(time.Duration(r.Took).Round(time.Millisecond))
+	case r.State == verdict.Fail:
 		return "not within " + short(time.Duration(r.Within))
 	default:
-		return short(time.Duration(r.Took))
+		return "not shown"
 	}
 }
 
@@ -126,7 +203,8 @@ func shortCommit(commit string) string {
 	return commit[:min(12, len(commit))]
 }
 
-// escape makes text plain in Markdown, also in a table.
+// escape makes text plain in Markdown, also in a cell of a table: one line, and nothing in it is markup. Entities are used where a backslash could itself be escaped.
 func escape(text string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "\\|", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "\n", " ", "\r", " ").Replace(text)
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "\\", "&#92;", "`", "&#96;", "*", "&#42;", "_", "&#95;", "[", "&#91;", "]", "&#93;",
+		"~", "&#126;", "$", "&#36;", "#", "&#35;").Replace(diag.Printable(clip(text, maxCell)))
 }

@@ -15,11 +15,12 @@ func WriteText(w io.Writer, m Model) error {
 	var b strings.Builder
 	width := 0
 	for _, x := range m.Experiments {
-		width = max(width, len(x.Verdict.Name))
+		width = max(width, diag.Width(diag.Printable(x.Verdict.Name)))
 	}
 	for _, x := range m.Experiments {
-		fmt.Fprintf(&b, "%-12s %-*s  took %s of %s planned, recovered %s\n", x.Verdict.State, width, diag.Printable(x.Verdict.Name),
-			short(time.Duration(x.Verdict.Wall).Round(10*time.Millisecond)), short(time.Duration(x.Plan.Expected)), recoveredText(x))
+		name := diag.Printable(x.Verdict.Name)
+		fmt.Fprintf(&b, "%-12s %s%s  took %s of %s planned, %s\n", x.State, name, strings.Repeat(" ", width-diag.Width(name)),
+			short(x.Wall.Round(10*time.Millisecond)), short(time.Duration(x.Plan.Expected)), recoveredText(x))
 	}
 	for _, r := range m.Verdict.Reasons {
 		where := strings.TrimSpace(r.Experiment + " " + r.Step)
@@ -35,8 +36,12 @@ func WriteText(w io.Writer, m Model) error {
 
 func recoveredText(x Experiment) string {
 	text := recoveryText(x)
-	if r := x.Verdict.Recovery; r != nil && r.State == verdict.Pass {
-		return "after " + text
+	switch r := x.Verdict.Recovery; {
+	case r == nil:
+		return "no recovery"
+	case r.State == verdict.Pass || r.State == verdict.Fail:
+		return "recovered " + text
+	default:
+		return "recovery " + text
 	}
-	return text
 }
