@@ -116,13 +116,19 @@ func try(ctx context.Context, path string, statements ...string) (err error) {
 
 // retry tries again while the answer is SQLITE_BUSY, until ctx ends.
 func retry(ctx context.Context, try func() error) error {
+	var busy error
 	for {
 		err := try()
-		if !IsBusy(err) {
+		switch {
+		case err == nil:
+			return nil
+		case IsBusy(err):
+			busy = err
+		case ctx.Err() == nil || busy == nil: // else the driver was interrupted, and says so instead of why
 			return err
 		}
 		if waited := pause(ctx); waited != nil {
-			return fmt.Errorf("%w; the last answer: %w", waited, err)
+			return fmt.Errorf("%w; the last answer: %w", waited, busy)
 		}
 	}
 }
