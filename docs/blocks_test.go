@@ -87,6 +87,14 @@ steps:
   with: {delay: 300ms}
   duration: 20s
 `
+	// least is the least experiment on a service.
+	least = `apiVersion: chaos/v1
+name: least
+steadyState:
+  - {id: up, tcp: {service: %[1]s}, expect: {connects: true}}
+steps:
+  - {id: freeze, fault: service.pause, target: {service: %[1]s}, duration: 1s}
+`
 )
 
 func TestYAMLBlocksAreValid(t *testing.T) {
@@ -124,10 +132,7 @@ func wrong(t *testing.T, dir string, b block) string {
 		}
 		return ""
 	case "config":
-		if _, problems := spec.ParseConfig(b.place, []byte(b.text())); len(problems) > 0 {
-			return fmt.Sprint(problems)
-		}
-		return ""
+		return wrongConfig(t, dir, b)
 	default:
 		return fmt.Sprintf("a YAML block is marked as experiment, steps, config, invalid RULE or excerpt PATH, not as %q", b.arg(0))
 	}
@@ -137,6 +142,28 @@ func wrong(t *testing.T, dir string, b block) string {
 	}
 	if code, said = try(t, dir, "plan", file); code != 0 {
 		return fmt.Sprintf("it is valid but cannot be planned: exit code %d\n%s", code, said)
+	}
+	return ""
+}
+
+// wrongConfig validates an experiment on some service in each environment of a chaos.yaml.
+func wrongConfig(t *testing.T, dir string, b block) string {
+	t.Helper()
+	config, problems := spec.ParseConfig(b.place, []byte(b.text()))
+	if len(problems) > 0 {
+		return fmt.Sprint(problems)
+	}
+	save(t, filepath.Join(dir, "config.yaml"), b.text())
+	for _, name := range config.Environments.Names {
+		for service := range config.Environments.ByName[name].Services {
+			if slices.Contains(config.Policy.Services.Deny, service) {
+				continue
+			}
+			save(t, filepath.Join(dir, "block.yaml"), fmt.Sprintf(least, service))
+			if code, said := try(t, dir, "validate", "--config", "config.yaml", "--env", name, "block.yaml"); code != 0 {
+				return fmt.Sprintf("environment %s, service %s: exit code %d\n%s", name, service, code, said)
+			}
+		}
 	}
 	return ""
 }
@@ -158,6 +185,8 @@ func TestAnUntrueBlockIsFound(t *testing.T) {
 		{"yaml steps", "- {id: x, during: slow-link, promql: up}", "expects nothing"},
 		{"yaml experiment", "name: x", "[missing-key]"},
 		{"yaml config", "apiVersion: chaos/v2", "apiVersion"},
+		{"yaml config", "{apiVersion: chaos/v1, environments: {e: {target: process, services: {s: {command: [x], ports: {http: 1}}}}}}", ""},
+		{"yaml config", "{apiVersion: chaos/v1, environments: {e: {target: process, services: {s: {command: ['${x}'], ports: {http: 1}}}}}}", "${x} is not known here"},
 		{"yaml invalid yaml", "name: [", ""},
 		{"yaml invalid cycle", "name: [", "expected exit code 3 and the rule cycle"},
 	} {

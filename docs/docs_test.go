@@ -245,14 +245,16 @@ func TestWhatIsNamedExists(t *testing.T) {
 
 func TestEveryPackageHasItsRoom(t *testing.T) {
 	text := textOf(t, "docs/architecture.md")
+	told := map[string]bool{"pkg": true}
 	for _, path := range goFiles(t, "pkg") {
 		name, err := filepath.Rel(project, filepath.Dir(path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name = filepath.ToSlash(name); name != "pkg" && !strings.Contains(text, "`"+name+"`") {
+		if name = filepath.ToSlash(name); !told[name] && !strings.Contains(text, "`"+name+"`") {
 			t.Errorf("docs/architecture.md says nothing of %s", name)
 		}
+		told[name] = true
 	}
 }
 
