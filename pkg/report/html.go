@@ -25,7 +25,7 @@ func WriteHTML(w io.Writer, m Model) error {
 		"dur":      func(d plan.Duration) string { return short(time.Duration(d)) },
 		"timeline": timeline, "charts": chartsOf, "evidence": evidenceOf, "recoveryEvidence": recoveryEvidence, "fault": faultOf, "again": again,
 		"logs": logsOf, "log": LogPath, "first": firstOf, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-		"plain": diag.Printable, "checkState": Experiment.checkState, "faultState": Experiment.faultState, "count": counted,
+		"plain": diag.Printable, "lines": clean, "checkState": Experiment.checkState, "faultState": Experiment.faultState, "count": counted,
 	}).Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("the report's template: %w", err)

@@ -91,7 +91,7 @@ func wantAll(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
 		if !strings.Contains(text, p) {
-			t.Errorf("%q is missing in:\n%.6000s", p, text)
+			t.Errorf("%q is missing in:\n%.3000s", p, text)
 		}
 	}
 }
@@ -99,8 +99,8 @@ func wantAll(t *testing.T, text string, parts ...string) {
 func wantNone(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
-		if strings.Contains(text, p) {
-			t.Errorf("%q should not be in:\n%.6000s", p, text)
+		if i := strings.Index(text, p); i >= 0 {
+			t.Errorf("%q should not be there: ...%q...", p, text[max(0, i-100):min(len(text), i+200)])
 		}
 	}
 }

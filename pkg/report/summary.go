@@ -106,7 +106,7 @@ func detail(x Experiment) string {
 const maxDiagram = 50_000
 
 func diagram(p plan.Plan) string {
-	text := p.Mermaid()
+	text := clean(p.Mermaid())
 	if len(p.Steps) == 0 || len(text) > maxDiagram {
 		return ""
 	}
