@@ -122,20 +122,23 @@ type UndoResult struct {
 type Observation struct {
 	Phase PhaseName `json:"phase"`
 	// Offset is when the look was made, by the monotonic clock: since the step started, or since the last fault ended in the recovery phase.
-	Offset   target.Duration    `json:"offset"`
-	At       time.Time          `json:"at"`
-	From     time.Time          `json:"from,omitzero"`   // of a metric: the window, From exclusive of nothing: both ends are scrapes
-	Query    string             `json:"query,omitempty"` // rendered
-	Source   string             `json:"source,omitempty"`
-	Series   []metrics.Series   `json:"series,omitempty"`   // of a metric: one point a series
-	Baseline []metrics.Series   `json:"baseline,omitempty"` // the same query over the steady state
-	Events   map[string]float64 `json:"events,omitempty"`   // of ratio: part, total; of quantile: count, last_bound, in_last_bucket
-	Missing  string             `json:"missing,omitempty"`  // why the evidence is not there: "no series named htp_requests_total in the window"
-	Warnings []string           `json:"warnings,omitempty"`
-	Numbers  map[string]float64 `json:"numbers,omitempty"` // http: status, latency_seconds; exec: exit_code; state: running (0/1), restarts, oom_killed; tcp: connected
-	Text     map[string]string  `json:"text,omitempty"`    // http: body; exec: stdout, stderr; cut to 64 KiB, secrets masked
-	Error    string             `json:"error,omitempty"`   // could not look; of http and tcp a refused or timed-out call is Numbers, not Error
-	Took     target.Duration    `json:"took"`
+	Offset   target.Duration  `json:"offset"`
+	At       time.Time        `json:"at"`
+	From     time.Time        `json:"from,omitzero"`   // of a metric: the window, From exclusive of nothing: both ends are scrapes
+	Query    string           `json:"query,omitempty"` // rendered
+	Source   string           `json:"source,omitempty"`
+	Series   []metrics.Series `json:"series,omitempty"`   // of a metric: one point a series
+	Baseline []metrics.Series `json:"baseline,omitempty"` // the same query over the steady state
+	// Samples are the values of the query over short stretches that do not overlap, of the window and of the steady state; those without a finite value are left out.
+	Samples         []float64          `json:"samples,omitempty"`
+	BaselineSamples []float64          `json:"baseline_samples,omitempty"`
+	Events          map[string]float64 `json:"events,omitempty"`  // of ratio: part, total; of quantile: count, last_bound, in_last_bucket
+	Missing         string             `json:"missing,omitempty"` // why the evidence is not there: "no series named htp_requests_total in the window"
+	Warnings        []string           `json:"warnings,omitempty"`
+	Numbers         map[string]float64 `json:"numbers,omitempty"` // http: status, latency_seconds; exec: exit_code; state: running (0/1), restarts, oom_killed; tcp: connected
+	Text            map[string]string  `json:"text,omitempty"`    // http: body; exec: stdout, stderr; cut to 64 KiB, secrets masked
+	Error           string             `json:"error,omitempty"`   // could not look; of http and tcp a refused or timed-out call is Numbers, not Error
+	Took            target.Duration    `json:"took"`
 }
 
 // Status is how a step ended, as carried out. Whether a probe holds is the verdict's to say; State is what the executor acted on,

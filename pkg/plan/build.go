@@ -41,6 +41,12 @@ const (
 	fewIntervals   = 4
 )
 
+// LeastSamples is how many samples a side a comparison with the baseline takes; mostSamples is how many are enough.
+const (
+	LeastSamples = 10
+	mostSamples  = 20
+)
+
 // Build decides one experiment, offline. The problems have the places of the file; with an error among them there is no plan.
 func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	b := &builder{spec: e, site: site}
@@ -197,11 +203,14 @@ func (b *builder) steady() {
 		b.plan.Steady = append(b.plan.Steady, c)
 	}
 	for i := range b.spec.Steps {
-		if s := &b.spec.Steps[i]; s.Baseline != "" && s.Window != "" {
-			b.plan.SteadyFor = max(b.plan.SteadyFor, b.duration("/steps/"+strconv.Itoa(i)+"/window", s.Window, 0))
+		if s := &b.spec.Steps[i]; s.Baseline != "" {
+			b.plan.SteadyFor = max(b.plan.SteadyFor, b.leastCompared(), b.duration("/steps/"+strconv.Itoa(i)+"/window", s.Window, 0))
 		}
 	}
 }
+
+// leastCompared is how long each side of a comparison with the baseline must be: its samples do not overlap, and each needs two scrapes.
+func (b *builder) leastCompared() Duration { return LeastSamples * leastIntervals * b.plan.Interval }
 
 func (b *builder) recovery() {
 	r := b.spec.Recovery

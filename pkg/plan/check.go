@@ -132,15 +132,35 @@ func (b *builder) window(pointer string, s *spec.Step, c *Check) {
 		if c.Window == 0 {
 			b.key(pointer, "window", "add window: with how long to look, or during: with a fault", "%s is not during a fault, so it needs a window", c.ID)
 		}
+		b.sample(pointer, c, c.Window)
 		return
 	}
 	phase := b.phaseOf(s.During)
+	b.sample(pointer, c, phase)
 	if c.Window == 0 && c.Mode != AtEnd {
 		c.Window = fewIntervals * b.plan.Interval
 	}
 	if phase > 0 && c.Window > phase {
 		b.value(pointer+"/window", "window", "", "a window of %v does not fit into the active phase of %s, which lasts %v", time.Duration(c.Window), s.During, time.Duration(phase))
 	}
+}
+
+// sample cuts both sides of a comparison with the baseline into stretches of one length.
+func (b *builder) sample(pointer string, c *Check, phase Duration) {
+	if !c.Baseline || phase == 0 {
+		return
+	}
+	if c.Mode != AtEnd {
+		b.key(pointer+"/baseline", "baseline", "leave out every and within", "%s looks more than once; a comparison with the baseline looks once, over all of its phase", c.ID)
+	}
+	if c.Window > 0 {
+		phase = min(phase, c.Window)
+	}
+	if least := b.leastCompared(); phase < least {
+		b.key(pointer+"/baseline", "baseline", "look longer", "a comparison takes %d samples a side of two scrapes each, %v; %s has %v", LeastSamples, time.Duration(least), c.ID, time.Duration(phase))
+	}
+	side := min(phase, b.plan.SteadyFor)
+	c.Sample = max(leastIntervals*b.plan.Interval, side/mostSamples)
 }
 
 func (b *builder) phaseOf(id string) Duration {

@@ -123,8 +123,10 @@ type Check struct {
 	Within Duration `json:"within,omitempty,omitzero"` // of Eventually
 	Hold   Hold     `json:"hold,omitzero"`             // of Continuous
 	// Baseline asks for the same query over the steady-state window as well.
-	Baseline bool  `json:"baseline,omitempty"`
-	Chart    Chart `json:"chart,omitzero"`
+	Baseline bool `json:"baseline,omitempty"`
+	// Sample is how long each of the stretches is that both sides of a comparison with the baseline are cut into; they do not overlap.
+	Sample Duration `json:"sample,omitempty,omitzero"`
+	Chart  Chart    `json:"chart,omitzero"`
 }
 
 // Mode says when a probe looks.
@@ -219,8 +221,8 @@ const (
 	Max         Op = "max"         // value <= Limit
 	Equals      Op = "equals"      // value == Limit; of text: the text itself
 	Between     Op = "between"     // Limit <= value <= High
-	MaxIncrease Op = "maxIncrease" // (value - baseline) / baseline <= Limit
-	MaxDecrease Op = "maxDecrease" // (baseline - value) / baseline <= Limit
+	MaxIncrease Op = "maxIncrease" // the shift from the baseline's samples, as a part of them, <= Limit
+	MaxDecrease Op = "maxDecrease" // the same downwards
 	Class       Op = "class"       // http status class: Limit 2 is 2xx
 	Contains    Op = "contains"    // of text
 	Matches     Op = "matches"     // of text: RE2

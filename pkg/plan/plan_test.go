@@ -210,6 +210,39 @@ func TestWarningsAboutEvidence(t *testing.T) {
 	}
 }
 
+// A comparison with the baseline takes ten samples a side that do not overlap, each of two scrapes.
+func TestAComparisonHasItsSamples(t *testing.T) {
+	text := func(check string) string {
+		return "apiVersion: chaos/v1\nname: compared\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n" +
+			"  - {id: hit, fault: network.latency, target: {service: service-a, to: service-b}, with: {delay: 10ms}, duration: 20s}\n" + check
+	}
+	for name, c := range map[string]struct {
+		check  string
+		sample time.Duration
+		says   string
+	}{
+		"the whole phase": {"  - {id: c, during: hit, promql: 'rate(x[$window])', baseline: before, expect: {maxIncrease: 10%}}\n", 500 * time.Millisecond, ""},
+		"a long window":   {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 18s, baseline: before, expect: {maxIncrease: 10%}}\n", 900 * time.Millisecond, ""},
+		"a short window":  {"  - {id: c, needs: [hit], promql: 'rate(x[$window])', window: 4s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, "takes 10 samples a side of two scrapes each, 5s; c has 4s"},
+		"again and again": {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 6s, every: 1s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, "looks once"},
+	} {
+		p, problems := Build(load(t, text(c.check)), site())
+		if c.says != "" {
+			if p != nil || !problems.Invalid() || !strings.Contains(fmt.Sprint(problems), c.says) {
+				t.Errorf("%s: want it refused saying %q, got %v", name, c.says, problems)
+			}
+			continue
+		}
+		if p == nil {
+			t.Errorf("%s: %v", name, problems)
+			continue
+		}
+		if got := time.Duration(p.Steps[1].Check.Sample); got != c.sample || p.SteadyFor < Duration(5*time.Second) {
+			t.Errorf("%s: samples of %v after %v of steady state, want samples of %v", name, got, time.Duration(p.SteadyFor), c.sample)
+		}
+	}
+}
+
 func TestALongChainIsPlannedInNoTime(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("apiVersion: chaos/v1\nname: chain\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n  - {id: w0, wait: 0s}\n")

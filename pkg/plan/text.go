@@ -281,7 +281,7 @@ func (c Check) looks() string {
 		return text
 	}
 	if c.Baseline {
-		window += ", against the steady state"
+		window += ", against the steady state in samples of " + dur(c.Sample)
 	}
 	return window
 }

@@ -75,6 +75,8 @@ func inquire(ctx context.Context, d Deps, c plan.Check, w Window, query func(str
 		before := stretchOf(d.Source, w.BaselineFrom, w.BaselineTo, c.Window)
 		same, _ := query(before) // it did not fail above
 		q.seen.Baseline = q.ask(ctx, same, before.to)
+		q.seen.BaselineSamples = q.sample(ctx, before, time.Duration(c.Sample), query)
+		q.seen.Samples = q.sample(ctx, q.stretch, time.Duration(c.Sample), query)
 	}
 	if q.err != nil {
 		q.seen.Error = d.mask(explain(ctx, begun, q.err).Error())
@@ -99,6 +101,24 @@ func (q *inquiry) ask(ctx context.Context, query string, at time.Time) []metrics
 		}
 	}
 	return r.Series
+}
+
+// sample asks a query over each of the stretches that fit into one, from its end backwards, and answers the finite values in the order of time. The stretches do
+// not overlap: values that share scrapes are alike for no reason, and then a difference is seen where there is none.
+func (q *inquiry) sample(ctx context.Context, whole stretch, length time.Duration, query func(stretch) (string, error)) []float64 {
+	var values []float64
+	for to := whole.to; length > 0 && !to.Add(-length).Before(whole.from); to = to.Add(-length) {
+		text, _ := query(stretch{to.Add(time.Millisecond - length), to})
+		series := q.ask(ctx, text, to)
+		if len(series) != 1 || len(series[0].Points) == 0 {
+			continue
+		}
+		if v := float64(series[0].Points[0].V); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			values = append(values, v)
+		}
+	}
+	slices.Reverse(values)
+	return values
 }
 
 // count keeps the single value of a query under a name; where there is no such number there is no count.

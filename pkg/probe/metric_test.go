@@ -152,6 +152,42 @@ func TestBothBoundaryScrapesAreInside(t *testing.T) {
 	}
 }
 
+// Rule 13: what is compared are samples of both sides that share no scrape.
+func TestSamplesDoNotOverlap(t *testing.T) {
+	s := watch(t)
+	texts := []string{requests(0, 0)}
+	for i := range 8 {
+		texts = append(texts, requests(100*(i+1), 0))
+	}
+	steady := s.window(texts...)
+	for i := range texts {
+		texts[i] = requests(800+200*i, 0)
+	}
+	w := s.window(texts...)
+	w.BaselineFrom, w.BaselineTo = steady.From, steady.To
+	c := promql(plan.Promql{Query: `sum(increase(http_requests_total[$window]))`})
+	c.Baseline, c.Sample = true, plan.Duration(110*time.Millisecond)
+	o := s.look(c, w)
+	for name, side := range map[string]struct {
+		samples []float64
+		from    time.Time
+		to      time.Time
+		total   float64
+	}{"the window": {o.Samples, o.From, o.At, 1600}, "the baseline": {o.BaselineSamples, steady.From, steady.To, 800}} {
+		most := int(side.to.Sub(side.from) / (110 * time.Millisecond))
+		sum := 0.0
+		for _, v := range side.samples {
+			sum += v
+		}
+		if len(side.samples) < 2 || len(side.samples) > most {
+			t.Errorf("%d samples of %s, want 2 to %d", len(side.samples), name, most)
+		}
+		if sum > 1.3*side.total {
+			t.Errorf("the samples of %s sum up to %g, more than the %g that happened: they overlap", name, sum, side.total)
+		}
+	}
+}
+
 func TestTheBaselineIsTheSameQueryOverTheSteadyState(t *testing.T) {
 	s := watch(t)
 	steady := s.window(requests(0, 0), requests(10, 0))

@@ -27,6 +27,9 @@ func Format(value float64, unit Unit) string {
 }
 
 func number(v float64) string {
+	if v == 0 {
+		return "0" // -0, too
+	}
 	if math.Abs(v) >= 1000 && math.Abs(v) < 1e15 && v == math.Trunc(v) {
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}

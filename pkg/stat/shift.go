@@ -23,7 +23,7 @@ func HodgesLehmann(before, after []float64) Shift {
 		}
 	}
 	slices.Sort(differences)
-	s := Shift{Low: math.Inf(-1), Mid: median(differences), High: math.Inf(1)}
+	s := Shift{Low: math.Inf(-1), Mid: middle(differences), High: math.Inf(1)}
 	n, m := float64(len(before)), float64(len(after))
 	k := int(math.Floor(n*m/2 - z95*math.Sqrt(n*m*(n+m+1)/12)))
 	if k >= 1 {
@@ -32,7 +32,13 @@ func HodgesLehmann(before, after []float64) Shift {
 	return s
 }
 
-func median(sorted []float64) float64 {
+// Median is the middle value, or the mean of the two middle ones; NaN if there is none.
+func Median(values []float64) float64 { return middle(slices.Sorted(slices.Values(values))) }
+
+func middle(sorted []float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
 	n := len(sorted)
 	if n%2 == 1 {
 		return sorted[n/2]

@@ -161,13 +161,16 @@ func (r *record) judgeAborts(e *Experiment) {
 
 func (r *record) judgeSteps(e *Experiment) {
 	probes, skipped := 0, 0
+	checks := r.stepChecks()
 	for _, s := range r.plan.Steps {
 		rec := r.step(s.ID)
 		switch {
 		case s.Fault != nil:
 			r.judgeFault(e, s, rec)
 		case s.Check != nil:
-			check := r.judgeStepCheck(e, s, rec)
+			check := checks[0]
+			checks = checks[1:]
+			r.closeCheck(e, s, rec, check)
 			if check.Required {
 				probes++
 			}
@@ -209,20 +212,29 @@ func spokenStatus(s journal.Status) string {
 	return "could not be carried out"
 }
 
-func (r *record) judgeStepCheck(e *Experiment, s plan.Step, rec *stepRecord) Check {
-	check := r.judgeCheck(*s.Check, "step", journal.Method)
-	check.Skipped = rec.result != nil && rec.result.Status == journal.Skipped
-	if check.Skipped {
-		check.Judgement = Judgement{State: Inconclusive, Rule: "skipped", Reason: "skipped: " + rec.result.Reason}
+// stepChecks judges the checks of the steps, in the order of the steps.
+func (r *record) stepChecks() []Check {
+	var checks []Check
+	for _, s := range r.plan.Steps {
+		if s.Check == nil {
+			continue
+		}
+		check := r.judgeCheck(*s.Check, "step", journal.Method)
+		if result := r.step(s.ID).result; result != nil && result.Status == journal.Skipped {
+			check.Skipped = true
+			check.Judgement = Judgement{State: Inconclusive, Rule: "skipped", Reason: "skipped: " + result.Reason}
+		}
+		checks = append(checks, check)
 	}
+	correct(checks)
+	return checks
+}
+
+func (r *record) closeCheck(e *Experiment, s plan.Step, rec *stepRecord, check Check) {
 	e.Checks = append(e.Checks, check)
-	if !s.Check.Required {
-		return check
-	}
-	if ended(e, s, rec) && check.State != Pass {
+	if s.Check.Required && ended(e, s, rec) && check.State != Pass {
 		e.close(s.ID, check.State, check.Rule, check.Reason)
 	}
-	return check
 }
 
 // judgeFault needs a proven effect, also at the end of the active phase, and a verified revert.

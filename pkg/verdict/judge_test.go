@@ -161,31 +161,6 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-func TestChangeAgainstTheBaseline(t *testing.T) {
-	increase := plan.Expect{On: "value", Op: plan.MaxIncrease, Limit: 0.8, Unit: quantity.Percent}
-	decrease := plan.Expect{On: "value", Op: plan.MaxDecrease, Limit: 0.5, Unit: quantity.Percent}
-	for name, c := range map[string]struct {
-		expect      plan.Expect
-		before, now []metrics.Series
-		state       State
-	}{
-		"a little more":   {increase, series(10), series(17), Pass},
-		"too much more":   {increase, series(10), series(19), Fail},
-		"less":            {increase, series(10), series(1), Pass},
-		"too much less":   {decrease, series(10), series(4), Fail},
-		"no baseline":     {increase, nil, series(1), Inconclusive},
-		"baseline zero":   {increase, series(0), series(1), Inconclusive},
-		"both zero":       {increase, series(0), series(0), Inconclusive},
-		"baseline NaN":    {increase, series(math.NaN()), series(1), Inconclusive},
-		"several of them": {increase, series(1), series(1, 2), Inconclusive},
-	} {
-		j := Judge(promql("", "", c.expect), []journal.Observation{{Series: c.now, Baseline: c.before}})
-		if j.State != c.state {
-			t.Errorf("%s: got %v: %s; want %v", name, j.State, j.Reason, c.state)
-		}
-	}
-}
-
 func TestFacts(t *testing.T) {
 	body := `{"status":"ok","db":{"rows":[1,2]}}`
 	http := journal.Observation{Numbers: map[string]float64{"status": 204, "latency_seconds": 0.2}, Text: map[string]string{"body": body}}

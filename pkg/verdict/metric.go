@@ -185,24 +185,3 @@ func judgeBeyond(e plan.Expect, bound float64, what string) Judgement {
 	j.Reason = fmt.Sprintf("%s is more than %s, the last bound of its histogram; expected %s", what, quantity.Format(bound, e.Unit), describe(e))
 	return j
 }
-
-// judgeChange compares the relative change against the baseline.
-func judgeChange(e plan.Expect, o journal.Observation) Judgement {
-	if len(o.Series) != 1 {
-		return several(o.Series)
-	}
-	if len(o.Baseline) != 1 {
-		return Judgement{State: Inconclusive, Rule: RuleBaseline, Reason: fmt.Sprintf("the baseline answered %d series, expected one", len(o.Baseline))}
-	}
-	now, before := last(o.Series[0]), last(o.Baseline[0])
-	change := (now - before) / math.Abs(before)
-	if e.Op == plan.MaxDecrease {
-		change = -change
-	}
-	if math.IsNaN(change) || math.IsInf(change, 0) {
-		return Judgement{State: Inconclusive, Rule: RuleBaseline, Reason: fmt.Sprintf("the baseline is %v and the value %v: no change can be computed", before, now)}
-	}
-	j := compare(e, change, fmt.Sprintf("the change from %.4g to %.4g", before, now))
-	j.Value.Baseline = &before
-	return j
-}

@@ -41,7 +41,8 @@ type Value struct {
 	Op       string   `json:"op"`
 	Unit     string   `json:"unit,omitempty"`
 	Baseline *float64 `json:"baseline,omitempty"`
-	Text     string   `json:"text"` // "312ms, at most 1s"
+	P        *float64 `json:"p,omitempty"` // of a comparison with the baseline: how likely as large a difference is if there is none; Holm's, over the experiment
+	Text     string   `json:"text"`        // "312ms, at most 1s"
 }
 
 // Verdict is what a run came to, with the evidence behind it.
