@@ -82,7 +82,7 @@ func (x Experiment) draw(data journal.SeriesData, checks []string) template.HTML
 	limits := x.limits(checks)
 	unit := unitOf(data.Unit, limits)
 	low, high := reach(data.Series, limits)
-	marks := ticks(low, high, 4)
+	marks := ticks(low, high, 5)
 	s := scale{left: 14, right: width - 24, span: max(x.Took, time.Millisecond)}
 	for _, v := range marks {
 		s.left = math.Max(s.left, textWidth(quantity.Format(v, unit))+14)

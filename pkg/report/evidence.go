@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,28 +69,36 @@ func recoveryEvidence(x Experiment) evidence {
 	return evidence{Looks: looks, More: more}
 }
 
-// telling answers at most maxRows of the looks, in their order: those that did not pass before those that did, and of each the first; it also says how many are left.
+// telling answers at most maxRows of the looks, in their order, and how many are left: those that did not pass before those that did, and where there are too
+// many of either, some from the first to the last.
 func telling(all []shownLook) (shown []shownLook, more int) {
-	if len(all) <= maxRows {
-		return all, 0
-	}
-	index := make([]int, len(all))
-	for i := range index {
-		index[i] = i
-	}
-	passed := func(i int) int {
-		if all[i].State == verdict.Pass.String() {
-			return 1
+	var passed, others []int
+	for i, l := range all {
+		if l.State == verdict.Pass.String() {
+			passed = append(passed, i)
+		} else {
+			others = append(others, i)
 		}
-		return 0
 	}
-	slices.SortStableFunc(index, func(a, b int) int { return cmp.Compare(passed(a), passed(b)) })
-	index = index[:maxRows]
+	index := spread(others, maxRows)
+	index = append(index, spread(passed, maxRows-len(index))...)
 	slices.Sort(index)
 	for _, i := range index {
 		shown = append(shown, all[i])
 	}
-	return shown, len(all) - maxRows
+	return shown, len(all) - len(shown)
+}
+
+// spread answers n of the numbers, evenly from the first to the last, or all if there are no more.
+func spread(all []int, n int) []int {
+	if len(all) <= n {
+		return slices.Clone(all)
+	}
+	var some []int
+	for k := range n {
+		some = append(some, all[k*(len(all)-1)/max(1, n-1)])
+	}
+	return some
 }
 
 // ops says the comparisons in words.
@@ -144,6 +151,7 @@ func seenText(o journal.Observation) string {
 	for _, s := range o.Baseline[:min(len(o.Baseline), maxSeries)] {
 		parts = append(parts, "steady state "+seriesText(s))
 	}
+	parts = append(parts, samplesText("samples", o.Samples), samplesText("of the steady state", o.BaselineSamples))
 	parts = append(parts, numbersText(o.Numbers)...)
 	parts = append(parts, numbersText(o.Events)...)
 	for _, key := range sortedKeys(o.Text) {
@@ -156,7 +164,23 @@ func seenText(o journal.Observation) string {
 	for _, w := range o.Warnings {
 		parts = append(parts, "warning: "+w)
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), ", ")
+}
+
+// samplesText is what was compared: how many values, and the first of them.
+func samplesText(name string, values []float64) string {
+	if len(values) == 0 {
+		return ""
+	}
+	var first []string
+	for _, v := range values[:min(len(values), 12)] {
+		first = append(first, quantity.Format(v, quantity.None))
+	}
+	more := ""
+	if len(values) > len(first) {
+		more = " ..."
+	}
+	return fmt.Sprintf("%d %s (%s%s)", len(values), name, strings.Join(first, " "), more)
 }
 
 // numbersText names numbers in words; what is in seconds by its name is shown as a time.

@@ -19,7 +19,7 @@ var pageText string
 // WriteHTML writes one self-contained page. All text goes through html/template, so that nothing an experiment, a service or a log line says becomes markup.
 func WriteHTML(w io.Writer, m Model) error {
 	page, err := template.New("report").Funcs(template.FuncMap{
-		"headline": headline, "short": short, "recovery": recoveryText, "commit": shortCommit, "reason": firstReason, "runReasons": runReasons,
+		"headline": headline, "short": short, "recovery": recoveryText, "commit": shortCommit, "why": why, "runReasons": runReasons,
 		"lower": strings.ToLower, "mark": func(s string) string { return marks[s] }, "pill": newPill, "str": func(s fmt.Stringer) string { return s.String() },
 		"seconds":  func(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) },
 		"dur":      func(d plan.Duration) string { return short(time.Duration(d)) },

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"encoding"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/quantity"
 	"chaosgate/schema"
 )
 
@@ -126,7 +129,7 @@ func TestAComparisonWithTheSteadyState(t *testing.T) {
 	events := changed(t, read(t, "failed"), journal.Planned, func(_ *journal.Event, p *plan.Plan) bool {
 		for _, s := range p.Steps {
 			if s.ID == "p99-holds" {
-				s.Check.Baseline, s.Check.Expect = true, []plan.Expect{{On: "value", Op: plan.MaxIncrease, Limit: 0.8, Unit: "%", Written: "80%"}}
+				s.Check.Baseline, s.Check.Expect = true, []plan.Expect{{On: "value", Op: plan.MaxIncrease, Limit: 0.8, Unit: quantity.Percent, Written: "80%"}}
 			}
 		}
 		return true
@@ -134,6 +137,9 @@ func TestAComparisonWithTheSteadyState(t *testing.T) {
 	events = changed(t, events, journal.Looked, func(e *journal.Event, o *journal.Observation) bool {
 		if e.Step == "p99-holds" {
 			o.Baseline = o.Series
+			for n := range 20 {
+				o.Samples, o.BaselineSamples = append(o.Samples, 1+float64(n)/100), append(o.BaselineSamples, 1+float64(n)/100)
+			}
 		}
 		return true
 	})
@@ -143,4 +149,67 @@ func TestAComparisonWithTheSteadyState(t *testing.T) {
 		t.Errorf("degradation %v of %v, p99 %v", s["degradation_percent"], s["threshold_percent"], s["p99_latency_ms"])
 	}
 	wantAll(t, written(t, "html", m), "p99-holds: at most +80% over the steady state")
+}
+
+// A field that is added to anything in the report has to be added to its schema as well: one that no recorded run has would otherwise be found by a user.
+func TestTheSchemaKnowsEveryField(t *testing.T) {
+	var root map[string]any
+	if err := json.Unmarshal(schema.Report, &root); err != nil {
+		t.Fatal(err)
+	}
+	compareFields(t, "report", reflect.TypeFor[jsonReport](), root, root)
+}
+
+func compareFields(t *testing.T, at string, typ reflect.Type, node, root map[string]any) {
+	t.Helper()
+	if name, ok := node["$ref"].(string); ok {
+		node = root["$defs"].(map[string]any)[strings.TrimPrefix(name, "#/$defs/")].(map[string]any)
+	}
+	switch {
+	case typ.Kind() == reflect.Pointer:
+		compareFields(t, at, typ.Elem(), node, root)
+	case typ.Implements(reflect.TypeFor[json.Marshaler]()) || typ.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+	case typ.Kind() == reflect.Slice:
+		items, ok := node["items"].(map[string]any)
+		if !ok {
+			t.Errorf("%s is a list, and its schema has no items", at)
+			return
+		}
+		compareFields(t, at+"[]", typ.Elem(), items, root)
+	case typ.Kind() == reflect.Struct:
+		known, _ := node["properties"].(map[string]any)
+		fields := fieldsOf(typ)
+		for name, field := range fields {
+			property, ok := known[name].(map[string]any)
+			if !ok {
+				t.Errorf("%s has the field %q, and its schema does not", at, name)
+				continue
+			}
+			compareFields(t, at+"."+name, field, property, root)
+		}
+		for name := range known {
+			if fields[name] == nil {
+				t.Errorf("the schema of %s has %q, and the report does not", at, name)
+			}
+		}
+	}
+}
+
+// fieldsOf answers the JSON fields of a struct, those of embedded ones included.
+func fieldsOf(typ reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	for f := range typ.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous && name == "":
+			for inner, t := range fieldsOf(f.Type) {
+				if fields[inner] == nil {
+					fields[inner] = t
+				}
+			}
+		case name != "-":
+			fields[name] = f.Type
+		}
+	}
+	return fields
 }

@@ -71,7 +71,7 @@ func worstFirst(all []Experiment) []Experiment {
 }
 
 func row(x Experiment) string {
-	return fmt.Sprintf("| %s | %s %s | %s | %s | %s |\n", escape(x.Verdict.Name), mark(x.State == verdict.Pass), x.State, recoveryText(x), short(x.Wall), escape(firstReason(x)))
+	return fmt.Sprintf("| %s | %s %s | %s | %s | %s |\n", escape(x.Verdict.Name), mark(x.State == verdict.Pass), x.State, recoveryText(x), short(x.Wall), escape(why(x)))
 }
 
 // detail is an experiment's reasons and its DAG; of one that passed it is folded.
@@ -166,15 +166,18 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func firstReason(x Experiment) string {
-	if len(x.Reasons) == 0 {
-		return ""
+// why is the worst thing about an experiment, and of one that passed what the first of its steps' checks measured.
+func why(x Experiment) string {
+	if len(x.Reasons) > 0 {
+		r := x.Reasons[0]
+		return strings.TrimPrefix(r.Step+": "+r.Text, ": ")
 	}
-	r := x.Reasons[0]
-	if r.Step != "" {
-		return r.Step + ": " + r.Text
+	for _, c := range x.Verdict.Checks {
+		if c.Role == "step" && c.Required && c.Value != nil {
+			return c.ID + ": " + c.Value.Text
+		}
 	}
-	return r.Text
+	return ""
 }
 
 // recoveryText is the measured recovery in a word; a recovery that was not seen to its end has no time.

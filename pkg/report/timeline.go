@@ -87,9 +87,12 @@ func byStart(bars []Bar) []Bar {
 	})
 }
 
-// turn sorts what ran before what did not.
+// placed says whether a step has a place on the time axis: it was started, or skipped when its turn came.
+func (b Bar) placed() bool { return b.Started || b.From > 0 }
+
+// turn sorts what has a place before what has none.
 func (b Bar) turn() int {
-	if b.Started {
+	if b.placed() {
 		return 0
 	}
 	return 1
@@ -111,6 +114,9 @@ func (d *drawing) frame(x Experiment, l lane, lanes []lane, s scale) {
 
 // needs draws an arrow from the end of each needed step to the beginning of this one.
 func (d *drawing) needs(l lane, lanes []lane, s scale) {
+	if !l.placed() {
+		return
+	}
 	for _, need := range l.Needs {
 		i := slices.IndexFunc(lanes, func(other lane) bool { return other.Name == need })
 		if i < 0 {
@@ -119,9 +125,6 @@ func (d *drawing) needs(l lane, lanes []lane, s scale) {
 		from, to := s.x(lanes[i].To), s.x(l.From)
 		down := lanes[i].y + barTop + barHeight/2
 		middle, end := l.y+barTop+barHeight/2, l.y+barTop-1
-		if !l.Started {
-			to = from
-		}
 		if to-from > 10 {
 			d.add(`<path d="M%.1f %.1fV%.1fH%.1f" class="need" marker-end="url(#arrow)"/>`, from, down, middle, to-1)
 			continue
@@ -134,7 +137,7 @@ func (d *drawing) needs(l lane, lanes []lane, s scale) {
 }
 
 func (d *drawing) bar(x Experiment, l lane, s scale) {
-	if !l.Started {
+	if !l.placed() {
 		return
 	}
 	y := l.y + barTop
@@ -167,7 +170,8 @@ func (x Experiment) window(b Bar) (from, to time.Duration, ok bool) {
 	return from, to, ok
 }
 
-// name is the step's mark, name and duration above its bar: at its beginning, or as far left of that as it needs. Deeper steps begin further right.
+// name is the step's mark, name and duration above its bar: at its beginning, or as far left of that as it needs, and beside the arrow that leads there. What has no
+// place on the axis begins at the left, deeper steps further right.
 func (d *drawing) name(l lane, s scale) {
 	text := marks[l.State] + " " + l.Name
 	switch {
@@ -178,8 +182,12 @@ func (d *drawing) name(l lane, s scale) {
 	}
 	left := s.left + indent*float64(l.depth)
 	at := left
-	if l.Started {
-		at = math.Max(left, math.Min(s.x(l.From), s.right-textWidth(text)))
+	if l.placed() {
+		at = s.x(l.From)
+		if len(l.Needs) > 0 {
+			at += letter
+		}
+		at = math.Max(left, math.Min(at, s.right-textWidth(text)))
 	}
 	d.fitted(at, l.y+barTop-5, s.right-at, "step", "start", text)
 }
