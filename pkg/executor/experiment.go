@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +34,7 @@ type experiment struct {
 
 	began                time.Time // traffic runs from here on
 	steadyFrom, steadyTo time.Time
+	recoveredAt          time.Time // when the recovery was over, however it ended
 	faults               map[string]*faultRun
 	aborted              sync.Once
 	phase                phaseBox
@@ -173,33 +173,8 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, 
 	}
 	wall := time.Since(x.began)
 	unwatch()
-	x.noteResets(ctx)
-	x.keepCharts(ctx)
+	x.keepEvidence(ctx)
 	return wall, err
-}
-
-// measured answers the services whose metrics are read.
-func (x *experiment) measured() []string {
-	names := []string{}
-	for _, s := range x.env.Scrapes() {
-		if name := s.Labels["service"]; !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// noteResets makes a finding of each instance whose counters fell.
-func (x *experiment) noteResets(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-	defer cancel()
-	resets, err := x.metrics.Resets(ctx, x.measured(), x.began, time.Now())
-	if err != nil {
-		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "resets-unknown", Subject: "metrics", Message: "whether counters fell could not be asked: " + err.Error()})
-	}
-	for _, r := range resets {
-		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: journal.CounterReset, Subject: r.Instance, Message: r.Describe(), At: r.At})
-	}
 }
 
 func (x *experiment) stopLoad(ctx context.Context, load Load) {

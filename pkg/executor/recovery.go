@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
-	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/verdict"
 )
@@ -22,6 +21,7 @@ func (x *experiment) recovery(ctx context.Context) {
 	x.flush(ctx)
 	r := recoverer{x: x, end: end}
 	result := r.watch(ctx)
+	x.recoveredAt = time.Now()
 	if ctx.Err() == nil {
 		x.note(journal.Recovered, "", 0, journal.RecoveryResult{Held: result.State == verdict.Pass, Took: result.Took, Reason: result.Reason})
 	}
@@ -101,50 +101,4 @@ func (r *recoverer) round(ctx context.Context) time.Duration {
 		}
 	}
 	return offset
-}
-
-// chartPoints is how many points a chart has at most.
-const chartPoints = 240
-
-// keepCharts records what the charts show: each metric check over the whole experiment.
-func (x *experiment) keepCharts(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-	defer cancel()
-	now := time.Now()
-	step := max(time.Duration(x.plan.Interval), (now.Sub(x.began) / chartPoints).Round(time.Millisecond))
-	known := map[string][]metrics.Series{}
-	for _, c := range x.metricChecks() {
-		series, ok := known[c.Chart.Query]
-		if !ok {
-			result, err := x.metrics.QueryRange(ctx, c.Chart.Query, x.began, now, step)
-			if err != nil {
-				x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "chart", Subject: c.ID, Message: "no chart: " + err.Error()})
-				continue
-			}
-			series = result.Series
-			known[c.Chart.Query] = series
-		}
-		x.note(journal.SeriesKept, c.ID, 0, journal.SeriesData{Check: c.ID, Title: c.ID, Unit: c.Chart.Unit, Query: c.Chart.Query, Series: series})
-	}
-}
-
-func (x *experiment) metricChecks() []plan.Check {
-	var checks []plan.Check
-	add := func(c plan.Check) {
-		if c.Chart.Query != "" {
-			checks = append(checks, c)
-		}
-	}
-	for _, c := range x.plan.Steady {
-		add(c)
-	}
-	for _, s := range x.plan.Steps {
-		if s.Check != nil {
-			add(*s.Check)
-		}
-	}
-	for _, c := range x.plan.Abort {
-		add(c)
-	}
-	return checks
 }

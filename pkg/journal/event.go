@@ -39,6 +39,7 @@ const (
 	CheckEnded        Type = "check.ended"        // CheckResult, of a steady-state check or an abort condition
 	StepEnded         Type = "step.ended"         // StepResult
 	Aborted           Type = "aborted"            // AbortInfo
+	CoverageKept      Type = "coverage"           // Coverage; of a phase, or with a step of that fault's active phase
 	FindingNoted      Type = "finding"            // Finding
 	SeriesKept        Type = "series"             // SeriesData; for the charts
 	Recovered         Type = "recovery"           // RecoveryResult
@@ -189,6 +190,15 @@ type Finding struct {
 
 // CounterReset is the kind of the finding that counters of an instance fell.
 const CounterReset = "counter-reset"
+
+// Coverage says how well each target was scraped in a phase.
+type Coverage struct {
+	Phase   PhaseName         `json:"phase"`
+	From    time.Time         `json:"from"`
+	To      time.Time         `json:"to"`
+	Targets []metrics.Covered `json:"targets"`
+	Error   string            `json:"error,omitempty"` // it could not be asked
+}
 
 // SeriesData is what a chart shows: a check's expression over the whole experiment.
 type SeriesData struct {

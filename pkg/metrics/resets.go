@@ -83,11 +83,8 @@ func group(all []Reset) []Reset {
 // Resets implements the same over a server, which knows how many counters fell but not when. Only the services' own counters are asked for: a server may hold
 // millions.
 func (r *Remote) Resets(ctx context.Context, services []string, from, to time.Time) ([]Reset, error) {
-	quoted := make([]string, len(services))
-	for i, s := range services {
-		quoted[i] = quoteMeta(s)
-	}
-	query := fmt.Sprintf(`count by (service, instance) (resets({service=~"%s",__name__=~".+_(total|count)"}[%s]) > 0)`, strings.Join(quoted, "|"), duration(Window(from, to)))
+	selector := strings.TrimSuffix(serviceSelector(services), "}")
+	query := fmt.Sprintf(`count by (service, instance) (resets(%s,__name__=~".+_(total|count)"}[%s]) > 0)`, selector, duration(Window(from, to)))
 	result, err := r.Query(ctx, query, to)
 	if err != nil {
 		return nil, err
@@ -98,9 +95,6 @@ func (r *Remote) Resets(ctx context.Context, services []string, from, to time.Ti
 	}
 	return group(found), nil
 }
-
-// quoteMeta makes a name a literal in a regular expression inside a PromQL string. Names of services are DNS labels, so only dots could mean something.
-func quoteMeta(name string) string { return strings.ReplaceAll(name, ".", `\\.`) }
 
 // Describe says in a sentence what fell.
 func (r Reset) Describe() string {

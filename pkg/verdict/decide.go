@@ -147,6 +147,8 @@ type record struct {
 	findings     []journal.Finding
 	upAt         time.Time // when the environment was up; what starts later is started again
 	disturbances []disturbance
+	services     []string // whose metrics are read
+	coverage     []coverage
 	looks        map[string][]look // by check id
 	recovery     []RecoveryLook
 	recovered    *journal.RecoveryResult
@@ -197,7 +199,9 @@ func (r *record) add(e journal.Event) error {
 	case journal.ExperimentStarted:
 		r.started = true
 	case journal.EnvironmentUp:
-		r.upAt = e.Time
+		return r.addUp(e)
+	case journal.CoverageKept:
+		return r.addCoverage(e)
 	case journal.EnvironmentDown:
 		return decodeInto(e, &r.down)
 	case journal.ExperimentEnded:

@@ -9,6 +9,7 @@ import (
 
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/target"
 )
@@ -66,7 +67,7 @@ func goodRun(t *testing.T, spoil func(journal.Event) (journal.Event, bool)) []jo
 	s.note(journal.Planned, "e", "", samplePlan())
 	s.note(journal.ExperimentStarted, "e", "", nil)
 	s.note(journal.UndoRecorded, "e", "", target.Undo{ID: "env", Kind: "process.environment"})
-	s.note(journal.EnvironmentUp, "e", "", journal.EnvironmentInfo{})
+	s.note(journal.EnvironmentUp, "e", "", journal.EnvironmentInfo{Services: []string{"a"}})
 	s.note(journal.PhaseStarted, "e", "", journal.Phase{Name: journal.Steady})
 	s.note(journal.Looked, "e", "calm", seen(journal.Steady, 0, 1))
 	s.note(journal.UndoRecorded, "e", "hit", target.Undo{ID: "u", Kind: "network.latency"})
@@ -86,6 +87,7 @@ func goodRun(t *testing.T, spoil func(journal.Event) (journal.Event, bool)) []jo
 	s.note(journal.Looked, "e", "calm", seen(journal.Recovery, 250*time.Millisecond, 9))
 	s.note(journal.Looked, "e", "calm", seen(journal.Recovery, 500*time.Millisecond, 1))
 	s.note(journal.Recovered, "e", "", journal.RecoveryResult{Held: true})
+	s.note(journal.CoverageKept, "e", "", journal.Coverage{Phase: journal.Steady, Targets: []metrics.Covered{{Service: "a", Instance: "a-1", Expected: 12, Got: 12}}})
 	s.note(journal.EnvironmentDown, "e", "", ok)
 	s.note(journal.UndoDone, "e", "", journal.UndoResult{ID: "env", Verified: true, By: "run"})
 	s.note(journal.ExperimentEnded, "e", "", journal.ExperimentResult{Outcome: ok})

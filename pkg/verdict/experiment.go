@@ -81,6 +81,7 @@ func (r *record) judge() Experiment {
 		r.judgeSteps(&e)
 		r.judgeAbortConditions(&e)
 		r.judgeRecovery(&e)
+		r.judgeCoverage(&e)
 	}
 	r.judgeFrame(&e)
 	r.judgeFindings(&e)

@@ -21,6 +21,7 @@ const (
 	RuleThin     = "too-few-events"  // an interval or an event floor leaves it open
 	RuleBucket   = "last-bucket"     // the quantile is beyond the histogram's last bound
 	RuleBaseline = "no-baseline"     // nothing to compare with
+	RuleCoverage = "coverage"        // a target was not scraped often enough
 	RuleWarnings = "source-warnings" // the metrics source said that its answer is incomplete
 	RuleHold     = "hold"            // of a continuous check
 	RuleWithin   = "within"          // of a check that must hold eventually

@@ -1,0 +1,123 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/metrics"
+	"chaosgate/pkg/plan"
+)
+
+// keepEvidence records, when the work is done, what the metrics source knows beyond the looks: how well it has scraped, which counters fell, what the charts show.
+func (x *experiment) keepEvidence(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	services := x.measured()
+	x.keepCoverage(ctx, services)
+	x.noteResets(ctx, services)
+	x.keepCharts(ctx)
+}
+
+// measured answers the services whose metrics are read.
+func (x *experiment) measured() []string {
+	names := []string{}
+	for _, s := range x.env.Scrapes() {
+		if name := s.Labels["service"]; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// keepCoverage records how well each target was scraped in the steady state, in the active phase of each fault, and in the recovery.
+func (x *experiment) keepCoverage(ctx context.Context, services []string) {
+	keep := func(phase journal.PhaseName, step string, from, to time.Time) {
+		if from.IsZero() || !to.After(from) {
+			return
+		}
+		c := journal.Coverage{Phase: phase, From: from, To: to}
+		covered, err := metrics.Coverage(ctx, x.metrics, services, time.Duration(x.plan.Interval), from, to)
+		if c.Targets = covered; err != nil {
+			c.Error = err.Error()
+		}
+		x.note(journal.CoverageKept, step, 0, c)
+		x.noteVanished(c)
+	}
+	keep(journal.Steady, "", x.steadyFrom, x.steadyTo)
+	for _, s := range x.plan.Steps {
+		if f := x.faults[s.ID]; f != nil {
+			keep(journal.Method, s.ID, f.from, f.to)
+		}
+	}
+	if !x.recoveredAt.IsZero() {
+		keep(journal.Recovery, "", x.lastFaultOver(), x.recoveredAt)
+	}
+}
+
+// noteVanished makes a finding of series that were there when a phase began and not when it ended: sums and ratios over them no longer hold their part.
+func (x *experiment) noteVanished(c journal.Coverage) {
+	for _, t := range c.Targets {
+		if t.Vanished > 0 {
+			x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "series-vanished", Subject: t.Instance, At: c.To,
+				Message: fmt.Sprintf("%d series of %s that were there at the beginning of the %s were gone at its end", t.Vanished, t.Instance, c.Phase)})
+		}
+	}
+}
+
+// noteResets makes a finding of each instance whose counters fell.
+func (x *experiment) noteResets(ctx context.Context, services []string) {
+	resets, err := x.metrics.Resets(ctx, services, x.began, time.Now())
+	if err != nil {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "resets-unknown", Subject: "metrics", Message: "whether counters fell could not be asked: " + err.Error()})
+	}
+	for _, r := range resets {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: journal.CounterReset, Subject: r.Instance, Message: r.Describe(), At: r.At})
+	}
+}
+
+// chartPoints is how many points a chart has at most.
+const chartPoints = 240
+
+// keepCharts records what the charts show: each metric check over the whole experiment.
+func (x *experiment) keepCharts(ctx context.Context) {
+	now := time.Now()
+	step := max(time.Duration(x.plan.Interval), (now.Sub(x.began) / chartPoints).Round(time.Millisecond))
+	known := map[string][]metrics.Series{}
+	for _, c := range x.metricChecks() {
+		series, ok := known[c.Chart.Query]
+		if !ok {
+			result, err := x.metrics.QueryRange(ctx, c.Chart.Query, x.began, now, step)
+			if err != nil {
+				x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "chart", Subject: c.ID, Message: "no chart: " + err.Error()})
+				continue
+			}
+			series = result.Series
+			known[c.Chart.Query] = series
+		}
+		x.note(journal.SeriesKept, c.ID, 0, journal.SeriesData{Check: c.ID, Title: c.ID, Unit: c.Chart.Unit, Query: c.Chart.Query, Series: series})
+	}
+}
+
+func (x *experiment) metricChecks() []plan.Check {
+	var checks []plan.Check
+	add := func(c plan.Check) {
+		if c.Chart.Query != "" {
+			checks = append(checks, c)
+		}
+	}
+	for _, c := range x.plan.Steady {
+		add(c)
+	}
+	for _, s := range x.plan.Steps {
+		if s.Check != nil {
+			add(*s.Check)
+		}
+	}
+	for _, c := range x.plan.Abort {
+		add(c)
+	}
+	return checks
+}

@@ -1,0 +1,94 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chaosgate/pkg/journal"
+	"chaosgate/pkg/plan"
+)
+
+// The rules about scrapes: at least this part of those expected, where at least so many are.
+const (
+	leastCoverage = 0.9
+	leastScrapes  = 4
+)
+
+// coverage is how well the targets were scraped in a phase; step is the fault whose active phase it is.
+type coverage struct {
+	step string
+	journal.Coverage
+}
+
+func (r *record) addUp(e journal.Event) error {
+	info, err := journal.Decode[journal.EnvironmentInfo](e)
+	r.upAt, r.services = e.Time, info.Services
+	return err
+}
+
+func (r *record) addCoverage(e journal.Event) error {
+	c, err := journal.Decode[journal.Coverage](e)
+	r.coverage = append(r.coverage, coverage{e.Step, c})
+	return err
+}
+
+// judgeCoverage closes the gate where evidence may be missing without a check noticing: a target that no fault has hit was not scraped often enough, or nobody knows
+// how often. A replica that fails and is not scraped any more makes every ratio look better.
+func (r *record) judgeCoverage(e *Experiment) {
+	if !slices.ContainsFunc(r.allChecks(), func(c plan.Check) bool { return c.Probe.Metric() }) {
+		return
+	}
+	if !slices.ContainsFunc(r.coverage, func(c coverage) bool { return c.Phase == journal.Steady }) && len(r.services) > 0 {
+		e.close("", Inconclusive, RuleCoverage, "how well the targets were scraped was not recorded")
+	}
+	for _, c := range r.coverage {
+		if c.Error != "" {
+			e.close(c.step, Inconclusive, RuleCoverage, "how well the targets were scraped could not be asked: "+c.Error)
+			continue
+		}
+		for _, service := range r.services {
+			if c.Phase == journal.Steady || !r.hit(service) {
+				r.judgeScrapes(e, c, service)
+			}
+		}
+	}
+}
+
+func (r *record) judgeScrapes(e *Experiment, c coverage, service string) {
+	where := string(c.Phase)
+	if c.step != "" {
+		where = "active phase of " + c.step
+	}
+	seen := false
+	for _, t := range c.Targets {
+		if t.Service != service {
+			continue
+		}
+		seen = true
+		if t.Expected >= leastScrapes && t.Got < leastCoverage*t.Expected {
+			e.close(c.step, Inconclusive, RuleCoverage, fmt.Sprintf("%s was scraped %.0f of %.0f times in the %s, expected at least %.0f%%: what it did meanwhile is not known",
+				t.Instance, t.Got, t.Expected, where, leastCoverage*100))
+		}
+	}
+	if !seen && c.To.Sub(c.From) >= leastScrapes*time.Duration(r.plan.Interval) {
+		e.close(c.step, Inconclusive, RuleCoverage, fmt.Sprintf("%s was never scraped in the %s", service, where))
+	}
+}
+
+// hit says whether a fault of the experiment acts on a service itself; faults on links do not keep a service from being scraped.
+func (r *record) hit(service string) bool {
+	return slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool {
+		return s.Fault != nil && s.Fault.To == "" && slices.Contains(s.Fault.Selection.Services, service)
+	})
+}
+
+func (r *record) allChecks() []plan.Check {
+	all := slices.Concat(r.plan.Steady, r.plan.Abort)
+	for _, s := range r.plan.Steps {
+		if s.Check != nil {
+			all = append(all, *s.Check)
+		}
+	}
+	return all
+}
