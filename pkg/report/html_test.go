@@ -27,10 +27,13 @@ func TestThePageHoldsTheEvidence(t *testing.T) {
 			continue
 		}
 		last := looks[len(looks)-1]
-		wantAll(t, page, last.Query, fmt.Sprintf("%.2f s", last.At.Seconds()))
+		wantAll(t, page, last.Query, fmt.Sprintf("%.2f s", last.At.Seconds()), seenText(last.Observation))
+		if !last.From.IsZero() {
+			wantAll(t, page, fmt.Sprintf("from %s to %s of the experiment", short(x.offset(last.From)), short(x.offset(last.Observation.At))))
+		}
 	}
 	wantAll(t, page, "network.latency with delay 300ms", "on the link to service-b, for 8s", "effect proven: round trip service-a", "revert verified: ",
-		"experiments/network-latency.yaml:38", "expected: value at most $p99 = 1s", "count 1183", "from 3.337s to 11.34s of the experiment",
+		"experiments/network-latency.yaml:38", "expected: value at most $p99 = 1s", "how well the targets were scraped", "slow-link active",
 		"chaos run experiments/network-latency.yaml --env local --seed 7 --weakened no-timeout", "weakened: no-timeout", "embedded, every 250ms",
 		`<a href="logs/network-latency/service-a.log">`)
 	if n := strings.Count(page, "<details open>"); n != 2 {

@@ -64,6 +64,7 @@ type (
 		Faults       []jsonFault       `json:"faults"`
 		Phases       []jsonSpan        `json:"phases"`
 		Steps        []jsonStep        `json:"steps"`
+		Coverage     []Coverage        `json:"coverage"`
 		Findings     []journal.Finding `json:"findings"`
 		Instances    []jsonInstance    `json:"instance_events"`
 		Undos        []jsonUndo        `json:"undos"`
@@ -155,7 +156,7 @@ func newScenario(x Experiment) scenario {
 		Name: x.Verdict.Name, Status: passOrFail(x.State == verdict.Pass), State: x.State, Title: x.Plan.Title, Owner: x.Plan.Owner,
 		Tags: list(x.Plan.Tags), File: x.Plan.File, Wall: seconds(x.Wall), CriticalPath: seconds(time.Duration(x.Plan.Expected)),
 		Reasons: list(x.Reasons), Checks: []jsonCheck{}, Faults: []jsonFault{}, Phases: []jsonSpan{}, Steps: []jsonStep{},
-		Findings: list(x.Findings), Instances: []jsonInstance{}, Undos: []jsonUndo{},
+		Coverage: list(x.Coverage), Findings: list(x.Findings), Instances: []jsonInstance{}, Undos: []jsonUndo{},
 	}
 	s.figures(x)
 	for _, c := range x.Verdict.Checks {

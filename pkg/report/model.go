@@ -42,6 +42,7 @@ type Experiment struct {
 	Looks     map[string][]Look // by check
 	Faults    map[string]FaultEvidence
 	Charts    []journal.SeriesData
+	Coverage  []Coverage
 	Findings  []journal.Finding
 	Instances []InstanceEvent
 	Aborts    []journal.AbortInfo
@@ -77,6 +78,12 @@ type Look struct {
 // FaultEvidence is what the injector read back.
 type FaultEvidence struct {
 	Active, Checked, Reverted *fault.Effect
+}
+
+// Coverage says how well the targets were scraped in a phase, or in the active phase of the fault Step.
+type Coverage struct {
+	Step string `json:"step,omitempty"`
+	journal.Coverage
 }
 
 // InstanceEvent is what happened to an instance, and when.
@@ -225,6 +232,12 @@ func (c *collector) add(e journal.Event) error {
 		return appendTo(e, &x.Findings)
 	case journal.SeriesKept:
 		return appendTo(e, &x.Charts)
+	case journal.CoverageKept:
+		v := Coverage{Step: e.Step}
+		err := into(e, &v.Coverage)
+		v.Targets = list(v.Targets)
+		x.Coverage = append(x.Coverage, v)
+		return err
 	case journal.UndoRecorded, journal.UndoDone:
 		return c.undo(e)
 	case journal.Looked:

@@ -170,7 +170,7 @@ func (x Experiment) window(b Bar) (from, to time.Duration, ok bool) {
 	return from, to, ok
 }
 
-// name is the step's mark, name and duration above its bar: at its beginning, or as far left of that as it needs, and beside the arrow that leads there. What has no
+// name is the step's mark, name and duration above its bar: at its beginning, or as far left of that as it needs, and beside the arrow or the frame that leads there. What has no
 // place on the axis begins at the left, deeper steps further right.
 func (d *drawing) name(l lane, s scale) {
 	text := marks[l.State] + " " + l.Name
@@ -184,7 +184,7 @@ func (d *drawing) name(l lane, s scale) {
 	at := left
 	if l.placed() {
 		at = s.x(l.From)
-		if len(l.Needs) > 0 {
+		if len(l.Needs) > 0 || l.During != "" {
 			at += letter
 		}
 		at = math.Max(left, math.Min(at, s.right-textWidth(text)))
