@@ -56,3 +56,27 @@ func TestWindowsAlignWithTheLastScrapes(t *testing.T) {
 		}
 	}
 }
+
+// Flushes come at any time; a constant rate must stay constant over ranges that hold some.
+func TestFlushesDoNotBendRates(t *testing.T) {
+	const interval = 50 * time.Millisecond
+	began := time.Now()
+	s := NewScraper(interval, nil, []Collector{{Labels: map[string]string{"service": "a", "instance": "a"}, Collect: func() []Sample {
+		return []Sample{{Name: "x_total", Value: 1000 * time.Since(began).Seconds(), Counter: true}}
+	}}})
+	defer s.Close()
+	for i := range 5 {
+		time.Sleep(time.Duration(180+17*i) * time.Millisecond)
+		flush(t, s)
+	}
+	end := time.Now()
+	r, err := s.QueryRange(t.Context(), "rate(x_total[400ms])", began.Add(460*time.Millisecond), end, 10*time.Millisecond)
+	if err != nil || len(r.Series) != 1 {
+		t.Fatal(r, err)
+	}
+	for _, p := range r.Series[0].Points {
+		if p.V < 900 || p.V > 1100 { // it was 845 when scrapes went on by their own clock
+			t.Errorf("a rate of 1000/s is %v after %d ms", p.V, p.T-began.UnixMilli())
+		}
+	}
+}

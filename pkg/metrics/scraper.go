@@ -78,12 +78,7 @@ func (s *Scraper) Flush(ctx context.Context) error {
 	flushed := make(chan struct{})
 	var flushing sync.WaitGroup
 	for _, f := range s.feeds {
-		flushing.Go(func() {
-			if f.take(waiting) {
-				f.scrape(s.life)
-				f.give()
-			}
-		})
+		flushing.Go(func() { f.flush(waiting, s.life) })
 	}
 	s.ended.Go(func() { flushing.Wait(); close(flushed) })
 	select {
@@ -124,11 +119,12 @@ type feed struct {
 	read    func(context.Context) ([]reading, error)
 	up      *stored // guarded by the storage's lock
 
-	turn   chan struct{}
-	last   int64 // time of the last scrape, Unix milliseconds
-	wasUp  bool
-	series map[*stored]bool // with a value at the last scrape
-	known  map[string]*stored
+	flushed chan time.Time // when a flush began
+	turn    chan struct{}
+	last    int64 // time of the last scrape, Unix milliseconds
+	wasUp   bool
+	series  map[*stored]bool // with a value at the last scrape
+	known   map[string]*stored
 
 	mu  sync.Mutex
 	err error // of the last scrape
@@ -143,7 +139,7 @@ type reading struct {
 }
 
 func newFeed(m *memory, l map[string]string, read func(context.Context) ([]reading, error)) *feed {
-	return &feed{storage: m, labels: l, read: read, turn: make(chan struct{}, 1), series: map[*stored]bool{}, known: map[string]*stored{}}
+	return &feed{storage: m, labels: l, read: read, flushed: make(chan time.Time, 1), turn: make(chan struct{}, 1), series: map[*stored]bool{}, known: map[string]*stored{}}
 }
 
 // take waits for the feed's turn; false if ctx ended first.
@@ -164,18 +160,41 @@ func (f *feed) lastError() error {
 	return f.err
 }
 
-// run scrapes on every tick. A tick that comes while a scrape is under way is skipped.
+// run scrapes every interval, counted anew from each flush: PromQL extrapolates less where scrapes are irregular, and then a steady rate seems to fall. A time that
+// passes while a scrape is under way is skipped.
 func (f *feed) run(ctx context.Context, interval time.Duration) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for f.take(ctx) {
-		f.scrape(ctx)
-		f.give()
+	next := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case at := <-f.flushed:
+			next = at.Add(interval)
+		case <-timer.C:
+			if !f.take(ctx) {
+				return
+			}
+			f.scrape(ctx)
+			f.give()
+			next = next.Add(interval * (1 + max(0, time.Since(next)/interval)))
 		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// flush scrapes between two regular times, within the patience of whoever waits for it.
+func (f *feed) flush(waiting, life context.Context) {
+	if !f.take(waiting) {
+		return
+	}
+	defer f.give()
+	began := time.Now()
+	f.scrape(life)
+	select {
+	case f.flushed <- began:
+	default: // an earlier one has not been heard yet, and is as good
 	}
 }
 
