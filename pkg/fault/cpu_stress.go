@@ -121,5 +121,8 @@ func (c *cpuStress) Revert(ctx context.Context) (Effect, error) {
 	if err := c.close(ctx); err != nil {
 		return Effect{}, err
 	}
+	if !c.touched {
+		return c.untouched(), nil
+	}
 	return Effect{Proven: true, Summary: c.Instance + ": the load and its process are gone"}, nil
 }

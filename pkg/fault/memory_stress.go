@@ -54,7 +54,7 @@ func (m *memoryStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	return m.arm(ctx, agent.MemoryJob, m.config, "")
 }
 
-// Inject implements Fault. It returns when the memory is resident, or when the kernel has killed somebody for it.
+// Inject implements Fault. It returns when all of the memory is filled, or when the kernel has killed somebody for it.
 func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
 	if err := m.look(ctx); err != nil {
 		return Effect{}, err
@@ -62,7 +62,7 @@ func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
 	m.touched = true
 	now, err := m.ask(ctx, agent.Inject)
 	filled, moved := now.Filled, time.Now()
-	for err == nil && !m.felt(now) && time.Since(moved) < memoryStall {
+	for err == nil && !m.ranOut && now.Filled < m.config.Size && time.Since(moved) < memoryStall {
 		if err = breathe(ctx); err == nil {
 			now, err = m.ask(ctx, agent.Status)
 		}
@@ -151,6 +151,9 @@ func (m *memoryStress) Check(ctx context.Context) (Effect, error) {
 func (m *memoryStress) Revert(ctx context.Context) (Effect, error) {
 	if err := m.close(ctx); err != nil {
 		return Effect{}, err
+	}
+	if !m.touched {
+		return m.untouched(), nil
 	}
 	return Effect{Proven: true, Summary: m.Instance + ": the memory is given back, its process is gone"}, nil
 }

@@ -5,21 +5,23 @@ import (
 	"fmt"
 	"time"
 
-	"chaosgate/pkg/quantity"
 	"chaosgate/pkg/target"
 )
 
 // bandwidth is network.bandwidth: a link carries at most so many bytes per second.
-type bandwidth struct{ rate int64 }
+type bandwidth struct {
+	rate int64
+	text string // as the author wrote it
+}
 
 func newBandwidth(r Request) (Fault, error) {
-	return newLinks(r, "network.bandwidth", bandwidth{rate: r.Params.Flow("rate")})
+	return newLinks(r, "network.bandwidth", bandwidth{rate: r.Params.Flow("rate"), text: r.Params.Text("rate")})
 }
 
 func (b bandwidth) impairment() target.LinkFault { return target.LinkFault{Bandwidth: b.rate} }
 
 func (b bandwidth) held() string {
-	return "the limit of " + quantity.Format(float64(b.rate), quantity.Flow)
+	return "the limit of " + b.text
 }
 
 // felt shows that the limit is on the link and that a request still passes. A readiness page is too small to feel it; what traffic it met is counted later.

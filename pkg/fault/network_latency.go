@@ -62,9 +62,9 @@ func (l latency) impairment() target.LinkFault {
 func (l latency) held() string {
 	what := map[string]string{request: "requests", response: "responses", both: "requests and responses"}[l.direction]
 	if l.jitter > 0 {
-		return fmt.Sprintf("a delay of %s ± %s on %s", show(l.delay), show(l.jitter), what)
+		return fmt.Sprintf("the delay of %s ± %s on %s", show(l.delay), show(l.jitter), what)
 	}
-	return fmt.Sprintf("a delay of %s on %s", show(l.delay), what)
+	return fmt.Sprintf("the delay of %s on %s", show(l.delay), what)
 }
 
 // least is by how much a round trip must rise: most of the least delay possible, or of half the delay if jitter leaves less.

@@ -34,7 +34,7 @@ func (partition) felt(ctx context.Context, on *onLink) (Effect, error) {
 	e := Effect{Proven: silent, Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before), "silent_ms": milliseconds(took)}}
 	switch {
 	case silent:
-		e.Summary = fmt.Sprintf("%s: no answer within %s, which took %s before", on.name(), show(limit), show(on.before))
+		e.Summary = fmt.Sprintf("%s: no answer within %s, after %s before the fault", on.name(), show(limit), show(on.before))
 	case err != nil:
 		e.Summary = fmt.Sprintf("%s: instead of silence there was an error after %s: %v", on.name(), show(took), err)
 	default:

@@ -18,7 +18,7 @@ func newReset(r Request) (Fault, error) { return newLinks(r, "network.reset", re
 
 func (reset) impairment() target.LinkFault { return target.LinkFault{Reset: true} }
 
-func (reset) held() string { return "the resets" }
+func (reset) held() string { return "the reset of connections" }
 
 func (reset) felt(ctx context.Context, on *onLink) (Effect, error) {
 	took, err := on.trip(ctx, tripLimit)

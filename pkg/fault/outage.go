@@ -92,12 +92,20 @@ func (o *outage) Revert(ctx context.Context) (Effect, error) {
 	return started(o.Instance, now, time.Since(began)), nil
 }
 
-// start starts an instance and reads back what came of it.
+// startLimit bounds how long an instance is started anew that does not run afterwards.
+const startLimit = time.Second
+
+// start starts an instance and reads back what came of it. One that has ended just now may still be taken for one that runs, so what does not run is started anew.
 func start(ctx context.Context, i instance, s target.Starter) (target.Status, error) {
-	if err := s.Start(ctx, i.Target); err != nil {
-		return target.Status{}, fmt.Errorf("start it again: %w", err)
-	}
-	return i.inspect(ctx)
+	var now target.Status
+	_, err := until(ctx, startLimit, func(ctx context.Context) (_ bool, err error) {
+		if err := s.Start(ctx, i.Target); err != nil {
+			return false, fmt.Errorf("start it again: %w", err)
+		}
+		now, err = i.inspect(ctx)
+		return now.Running, err
+	})
+	return now, err
 }
 
 func started(name string, now target.Status, took time.Duration) Effect {
