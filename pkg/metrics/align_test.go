@@ -5,6 +5,9 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // A kill's errors come in one burst right behind the beginning of a window, before the next scrape. A window that begins after the flush that was made for it,
@@ -57,26 +60,52 @@ func TestWindowsAlignWithTheLastScrapes(t *testing.T) {
 	}
 }
 
-// Flushes come at any time; a constant rate must stay constant over ranges that hold some.
+// stepped is a feed whose scrapes are made by the test at times of its own, with a counter that rises by one a millisecond.
+func stepped(s *Scraper, began time.Time) func(ms int) {
+	f := newFeed(s.storage, map[string]string{"service": "a", "instance": "a-1"}, nil)
+	s.feeds = append(s.feeds, f)
+	l := labels.FromStrings(model.MetricNameLabel, "x_total")
+	return func(ms int) {
+		f.store(began.UnixMilli()+int64(ms), []reading{{key: "x", labels: func() labels.Labels { return l }, value: float64(1000 + ms), counter: true}}, true, 0)
+	}
+}
+
+// Flushes come at any time; a constant rate must stay about constant over ranges that hold some. Regular scrapes keep an interval's distance from them: when they went
+// on by their own clock, a rate of 1000/s fell to 845/s.
 func TestFlushesDoNotBendRates(t *testing.T) {
 	const interval = 50 * time.Millisecond
-	began := time.Now()
-	s := NewScraper(interval, nil, []Collector{{Labels: map[string]string{"service": "a", "instance": "a"}, Collect: func() []Sample {
-		return []Sample{{Name: "x_total", Value: 1000 * time.Since(began).Seconds(), Counter: true}}
-	}}})
-	defer s.Close()
-	for i := range 5 {
-		time.Sleep(time.Duration(180+17*i) * time.Millisecond)
-		flush(t, s)
+	s := still(t, interval)
+	began := time.UnixMilli(1_800_000_000_000)
+	scrape := stepped(s, began)
+	next := began
+	for ms := range 1200 {
+		now := began.Add(time.Duration(ms) * time.Millisecond)
+		switch {
+		case ms%187 == 180: // a flush
+			scrape(ms)
+			next = now.Add(interval)
+		case !now.Before(next):
+			scrape(ms)
+			next = following(next, now, interval)
+		}
 	}
-	end := time.Now()
-	r, err := s.QueryRange(t.Context(), "rate(x_total[400ms])", began.Add(460*time.Millisecond), end, 10*time.Millisecond)
-	if err != nil || len(r.Series) != 1 {
+	r, err := s.QueryRange(t.Context(), "rate(x_total[400ms])", began.Add(460*time.Millisecond), began.Add(1200*time.Millisecond), 10*time.Millisecond)
+	if err != nil || len(r.Series) != 1 || len(r.Series[0].Points) < 70 {
 		t.Fatal(r, err)
 	}
 	for _, p := range r.Series[0].Points {
-		if p.V < 900 || p.V > 1100 { // it was 845 when scrapes went on by their own clock
+		if p.V < 900 || p.V > 1100 {
 			t.Errorf("a rate of 1000/s is %v after %d ms", p.V, p.T-began.UnixMilli())
+		}
+	}
+}
+
+func TestAScrapeThatWasSleptThroughIsSkipped(t *testing.T) {
+	due := time.UnixMilli(1_800_000_000_000)
+	for late, want := range map[time.Duration]time.Duration{0: 100, 30: 100, 100: 200, 250: 300, -5: 100} {
+		next := following(due, due.Add(late*time.Millisecond), 100*time.Millisecond)
+		if got := next.Sub(due); got != want*time.Millisecond {
+			t.Errorf("done %dms late: the next is due after %v, want %dms", late, got, want)
 		}
 	}
 }

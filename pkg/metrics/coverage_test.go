@@ -1,34 +1,37 @@
 package metrics
 
 import (
-	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Trap: the failing replica whose scrapes die makes every ratio look better.
 func TestCoverageKnowsWhoWasNotScraped(t *testing.T) {
-	good, failing := newExporter(t, fmt.Sprintf(errorsBorn, 1)), newExporter(t, fmt.Sprintf(errorsBorn, 1)+"other 1\n")
-	s := still(t, 50*time.Millisecond, target(good, "a"), target(failing, "b"))
-	from := time.Now()
-	for i := range 10 {
-		if i == 5 {
-			failing.say("") // answers 500 from now on
+	const interval = 100 * time.Millisecond
+	s := still(t, interval)
+	began := time.UnixMilli(1_800_000_000_000)
+	value := func(name string) reading {
+		return reading{key: name, value: 1, labels: func() labels.Labels { return labels.FromStrings(model.MetricNameLabel, name) }}
+	}
+	a := newFeed(s.storage, map[string]string{"service": "a", "instance": "a-1"}, nil)
+	b := newFeed(s.storage, map[string]string{"service": "b", "instance": "b-1"}, nil)
+	for i := range 21 {
+		at := began.UnixMilli() + int64(i)*interval.Milliseconds()
+		a.store(at, []reading{value("x"), value("y")}, true, 0)
+		if i < 10 {
+			b.store(at, []reading{value("x"), value("y"), value("z")}, true, 0)
+		} else {
+			b.store(at, nil, false, 0) // it does not answer any more
 		}
-		flush(t, s)
-		time.Sleep(50 * time.Millisecond) // samples need to be an interval apart
 	}
-	to := time.Now()
-	covered, err := Coverage(t.Context(), s, []string{"a", "b", "c"}, 50*time.Millisecond, from, to)
-	if err != nil || len(covered) != 2 {
-		t.Fatalf("%+v, %v, want a and b", covered, err)
-	}
-	a, b := covered[0], covered[1]
-	if a.Instance != "a-1" || a.Got < 0.9*a.Expected || a.Vanished != 0 {
-		t.Errorf("the good one: %+v", a)
-	}
-	if b.Instance != "b-1" || b.Got > 0.6*b.Expected || b.Vanished != 2 {
-		t.Errorf("the one that fails from the middle on: %+v, want about half of the scrapes and two series gone", b)
+	got, err := Coverage(t.Context(), s, []string{"a", "b", "c"}, interval, began, began.Add(20*interval))
+	want := []Covered{{Service: "a", Instance: "a-1", Expected: 20, Got: 20}, {Service: "b", Instance: "b-1", Expected: 20, Got: 10, Vanished: 3}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
 

@@ -178,10 +178,15 @@ func (f *feed) run(ctx context.Context, interval time.Duration) {
 			}
 			f.scrape(ctx)
 			f.give()
-			next = next.Add(interval * (1 + max(0, time.Since(next)/interval)))
+			next = following(next, time.Now(), interval)
 		}
 		timer.Reset(time.Until(next))
 	}
+}
+
+// following is the time of the regular scrape after the one that was due at a time and is done now: the next whole interval that has not passed.
+func following(due, now time.Time, interval time.Duration) time.Time {
+	return due.Add(interval * (1 + max(0, now.Sub(due)/interval)))
 }
 
 // flush scrapes between two regular times, within the patience of whoever waits for it.
