@@ -83,7 +83,7 @@ func (x Experiment) draw(data journal.SeriesData, checks []string) template.HTML
 	unit := unitOf(data.Unit, limits)
 	low, high := reach(data.Series, limits)
 	marks := ticks(low, high, 5)
-	s := scale{left: 14, right: width - 24, span: max(x.Took, time.Millisecond)}
+	s := scale{left: plotLeft, right: plotEnd, span: max(x.Took, time.Millisecond)}
 	for _, v := range marks {
 		s.left = math.Max(s.left, textWidth(quantity.Format(v, unit))+14)
 	}
@@ -159,21 +159,25 @@ func (d *drawing) line(x Experiment, one metrics.Series, s scale, y func(float64
 	var path strings.Builder
 	step := stepOfPoints(one.Points)
 	last := int64(math.MinInt64 / 2)
+	var x0, y0 float64 // where the pen is
 	for _, p := range one.Points {
 		v := float64(p.V)
 		if !finite(v) {
 			continue
 		}
-		at := s.x(x.offset(time.UnixMilli(p.T)))
+		x1, y1 := tenth(s.x(x.offset(time.UnixMilli(p.T)))), tenth(y(v))
 		if p.T-last > step+step/2 {
-			fmt.Fprintf(&path, "M%.1f %.1fh0", at, y(v))
+			fmt.Fprintf(&path, "M%g %gh0", x1, y1)
 		} else {
-			fmt.Fprintf(&path, "L%.1f %.1f", at, y(v))
+			fmt.Fprintf(&path, "l%g %g", tenth(x1-x0), tenth(y1-y0))
 		}
-		last = p.T
+		last, x0, y0 = p.T, x1, y1
 	}
 	d.add(`<path d="%s" class="series s%d"><title>%s</title></path>`, path.String(), number%maxLines, safe(seriesText(one)))
 }
+
+// tenth is as fine as a picture gets.
+func tenth(v float64) float64 { return math.Round(v*10) / 10 }
 
 // stepOfPoints is the least distance between two points, in milliseconds.
 func stepOfPoints(points []metrics.Point) int64 {
@@ -266,12 +270,11 @@ func (x Experiment) relative(c plan.Check, e plan.Expect) []limit {
 		if v.ID != c.ID || v.Value == nil || v.Value.Baseline == nil {
 			continue
 		}
-		base, change := *v.Value.Baseline, e.Limit
-		sign := "+"
+		base, change, side := *v.Value.Baseline, e.Limit, "above"
 		if e.Op == plan.MaxDecrease {
-			change, sign = -change, "−"
+			change, side = -change, "below"
 		}
-		words := fmt.Sprintf("at most %s%s over the steady state", sign, quantity.Format(e.Limit, quantity.Percent))
+		words := fmt.Sprintf("at most %s %s the steady state", quantity.Format(e.Limit, quantity.Percent), side)
 		return []limit{{value: base * (1 + change), words: words, checks: []string{c.ID}}}
 	}
 	return nil

@@ -104,18 +104,18 @@ func TestALineIsBrokenWhereThereIsNoData(t *testing.T) {
 		values []float64
 		shape  string // the commands of the path
 	}{
-		"whole":          {[]float64{1, 2, 3}, "MLL"},
-		"a hole":         {[]float64{1, 2, nan, nan, 3, 4}, "MLML"},
-		"a small hole":   {[]float64{1, 2, nan, 3, 4}, "MLML"},
-		"a single value": {[]float64{1, 2, nan, 3, nan, 4, 5}, "MLMML"},
+		"whole":          {[]float64{1, 2, 3}, "Mll"},
+		"a hole":         {[]float64{1, 2, nan, nan, 3, 4}, "MlMl"},
+		"a small hole":   {[]float64{1, 2, nan, 3, 4}, "MlMl"},
+		"a single value": {[]float64{1, 2, nan, 3, nan, 4, 5}, "MlMMl"},
 		"only one":       {[]float64{1}, "M"},
-		"infinite":       {[]float64{1, 2, inf, 3, 4}, "MLML"},
+		"infinite":       {[]float64{1, 2, inf, 3, 4}, "MlMl"},
 		"none":           {[]float64{nan, nan}, ""},
 	}
 	for name, c := range cases {
 		p := path(t, svg(t, experiment(checkOf(), "", c.values)))
 		shape := strings.Map(func(r rune) rune {
-			if r == 'M' || r == 'L' {
+			if r == 'M' || r == 'l' {
 				return r
 			}
 			return -1

@@ -158,7 +158,7 @@ func seenText(o journal.Observation) string {
 		if text := o.Text[key]; key == "problem" {
 			parts = append(parts, text)
 		} else if text != "" {
-			parts = append(parts, fmt.Sprintf("%s %q", key, clip(text, maxText)))
+			parts = append(parts, key+" "+clip(strings.TrimSpace(text), maxText))
 		}
 	}
 	for _, w := range o.Warnings {

@@ -44,7 +44,7 @@ type pill struct{ State, Class, Mark string }
 func newPill(state string) pill { return pill{state, strings.ToLower(state), marks[state]} }
 
 // maxRows is how many rows of a table the page shows; everything is in report.json.
-const maxRows = 24
+const maxRows = 20
 
 // firstOf answers the first rows of a list and how many are left.
 func firstOf(all []InstanceEvent) struct {

@@ -45,6 +45,17 @@ func TestThePageHoldsTheEvidence(t *testing.T) {
 	wantAll(t, page, `content="default-src 'none'`)
 }
 
+// The twelve shipped experiments together stay at about 400 kB, which a browser opens at once from an artifact.
+func TestThePageIsSmall(t *testing.T) {
+	const shipped, most = 12, 440_000 // a failed one takes more than one that passed
+	style := strings.Index(pageText, "</style>")
+	for _, name := range recorded {
+		if n := len(written(t, "html", recordedModel(t, name))) - style; n > (most-style)/shipped {
+			t.Errorf("%s takes %d bytes of the page, at most %d", name, n, (most-style)/shipped)
+		}
+	}
+}
+
 func TestLinksToLogsAreThoseOfTheRun(t *testing.T) {
 	name := "latency[delay=300ms,to=a/b #1?]"
 	events := changed(t, read(t, "failed"), journal.Planned, func(_ *journal.Event, p *plan.Plan) bool {
@@ -101,14 +112,14 @@ func TestWhatALookSaw(t *testing.T) {
 	point := func(v float64) []metrics.Point { return []metrics.Point{{V: metrics.Float(v)}} }
 	many := slices.Repeat([]metrics.Series{{Points: point(1)}}, 6)
 	cases := map[string]journal.Observation{
-		"could not look: refused":                {Error: "refused"},
-		"no data: no series":                     {Missing: "no series"},
-		"0.25":                                   {Series: []metrics.Series{{Points: point(0.25)}}},
-		`{a="1",b="x"} 2`:                        {Series: []metrics.Series{{Labels: map[string]string{"b": "x", "a": "1"}, Points: point(2)}}},
-		"no value":                               {Series: []metrics.Series{{}}},
-		"1, 1, 1, 1, 2 more series":              {Series: many},
-		"2, steady state 1":                      {Series: []metrics.Series{{Points: point(2)}}, Baseline: many[:1]},
-		"latency 120ms, status 200, body \"ok\"": {Numbers: map[string]float64{"status": 200, "latency_seconds": 0.12}, Text: map[string]string{"body": "ok", "stderr": ""}},
+		"could not look: refused":            {Error: "refused"},
+		"no data: no series":                 {Missing: "no series"},
+		"0.25":                               {Series: []metrics.Series{{Points: point(0.25)}}},
+		`{a="1",b="x"} 2`:                    {Series: []metrics.Series{{Labels: map[string]string{"b": "x", "a": "1"}, Points: point(2)}}},
+		"no value":                           {Series: []metrics.Series{{}}},
+		"1, 1, 1, 1, 2 more series":          {Series: many},
+		"2, steady state 1":                  {Series: []metrics.Series{{Points: point(2)}}, Baseline: many[:1]},
+		"latency 120ms, status 200, body ok": {Numbers: map[string]float64{"status": 200, "latency_seconds": 0.12}, Text: map[string]string{"body": "ok\n", "stderr": ""}},
 		"2 samples (1 2), 13 of the steady state (0 0 0 0 0 0 0 0 0 0 0 0 ...)": {Samples: []float64{1, 2}, BaselineSamples: make([]float64, 13)},
 		"1, warning: slow":              {Series: many[:1], Warnings: []string{"slow"}},
 		"status 503, service-a is down": {Numbers: map[string]float64{"status": 503}, Text: map[string]string{"problem": "service-a is down"}},

@@ -148,7 +148,7 @@ func TestAComparisonWithTheSteadyState(t *testing.T) {
 	if s["degradation_percent"] != 0.0 || s["threshold_percent"] != 80.0 || s["p99_latency_ms"] != nil {
 		t.Errorf("degradation %v of %v, p99 %v", s["degradation_percent"], s["threshold_percent"], s["p99_latency_ms"])
 	}
-	wantAll(t, written(t, "html", m), "p99-holds: at most +80% over the steady state")
+	wantAll(t, written(t, "html", m), "p99-holds: at most 80% above the steady state")
 }
 
 // A field that is added to anything in the report has to be added to its schema as well: one that no recorded run has would otherwise be found by a user.

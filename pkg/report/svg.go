@@ -31,8 +31,11 @@ func (d *drawing) html() template.HTML { return template.HTML(d.String() + "</sv
 func safe(text string) string { return html.EscapeString(diag.Printable(text)) }
 
 func (d *drawing) text(x, y float64, class, anchor, text string) {
-	d.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`, x, y, class, anchor, safe(text))
+	d.add(`<text x="%.1f" y="%.1f" class="%s"%s>%s</text>`, x, y, class, anchored[anchor], safe(text))
 }
+
+// anchored says which end of a text its place is.
+var anchored = map[string]string{"start": "", "middle": ` text-anchor="middle"`, "end": ` text-anchor="end"`}
 
 // fitted writes text that may take most pixels: what is cut is shown in full by its tooltip.
 func (d *drawing) fitted(x, y, most float64, class, anchor, text string) {
@@ -41,15 +44,17 @@ func (d *drawing) fitted(x, y, most float64, class, anchor, text string) {
 		d.text(x, y, class, anchor, text)
 		return
 	}
-	d.add(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s<title>%s</title></text>`, x, y, class, anchor, safe(shown), safe(text))
+	d.add(`<text x="%.1f" y="%.1f" class="%s"%s>%s<title>%s</title></text>`, x, y, class, anchored[anchor], safe(shown), safe(text))
 }
 
 // textWidth is the width of a text of a picture in pixels. The pictures use a monospaced face, so that it is known here.
 func textWidth(text string) float64 { return float64(diag.Width(text)) * letter }
 
 const (
-	width  = 900.0 // of all pictures, in pixels; they scale
-	letter = 6.7   // a monospaced letter at 11 pixels, with a little to spare
+	width    = 900.0      // of all pictures, in pixels; they scale
+	plotLeft = 62.0       // where time begins: the same in all pictures, so that they can be read one below the other
+	plotEnd  = width - 24 // and where it ends
+	letter   = 6.7        // a monospaced letter at 11 pixels, with a little to spare
 )
 
 // scale maps offsets of an experiment to pixels.

@@ -30,7 +30,7 @@ type lane struct {
 func timeline(x Experiment) template.HTML {
 	top := 24.0
 	lanes := lanesOf(x.Bars, top)
-	s := scale{left: 14, right: width - 24, span: max(x.Took, time.Millisecond)}
+	s := scale{left: plotLeft, right: plotEnd, span: max(x.Took, time.Millisecond)}
 	bottom := top + rowHeight*float64(len(lanes)) + 6
 	d := &drawing{}
 	d.begin(bottom+24, "The steps of "+x.Verdict.Name+" as they ran, on a time axis")
