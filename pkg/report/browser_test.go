@@ -1,7 +1,6 @@
 package report
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -83,34 +82,55 @@ func look(t *testing.T, chromium, scheme string, pages map[string]string) []seen
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	c := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--user-data-dir="+t.TempDir(), "--remote-debugging-port=0",
-		"--window-size=1300,1000", "--blink-settings=preferredColorScheme="+scheme, server.URL)
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
-	c.WaitDelay = 10 * time.Second
-	var said strings.Builder
-	c.Stderr = &said
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	c := started(t, chromium, "--remote-debugging-port=0", "--window-size=1300,1000", "--blink-settings=preferredColorScheme="+scheme, server.URL)
 	var body []byte
 	select {
 	case body = <-result:
-	case err := <-ended:
-		t.Fatalf("the browser ended before it had looked: %v\n%s", err, said.String())
+	case err := <-c.ended:
+		t.Fatalf("the browser ended before it had looked: %v\n%s", err, c.said.String())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("the browser has not answered for two minutes\n%s", c.said.String())
 	}
-	cancel()
-	<-ended
 	var seen []seenPage
 	if err := json.Unmarshal(body, &seen); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
 	return seen
+}
+
+// running is a browser with a profile and a folder for temporary files of its own. It is ended, and waited for with all its processes, before these are removed.
+type running struct {
+	ended chan error
+	said  *strings.Builder
+}
+
+func started(t *testing.T, chromium string, args ...string) running {
+	t.Helper()
+	dir := t.TempDir()
+	always := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+		"--disable-sync", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--user-data-dir=" + filepath.Join(dir, "profile")}
+	r := running{ended: make(chan error, 1), said: &strings.Builder{}}
+	c := exec.Command(chromium, append(always, args...)...)
+	c.Env = append(os.Environ(), "TMPDIR="+dir)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Stderr = r.said
+	c.WaitDelay = 10 * time.Second
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		r.ended <- c.Wait()
+		close(gone)
+	}()
+	t.Cleanup(func() {
+		deadline := time.Now().Add(30 * time.Second)
+		for syscall.Kill(-c.Process.Pid, syscall.SIGKILL) == nil && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond) // until no process of its group is left
+		}
+		<-gone
+	})
+	return r
 }
 
 // crowded is a run whose pictures have little room: long ids, many steps that need each other and last a moment, limits on top of each other.
@@ -239,12 +259,14 @@ func TestAScreenshotCanBeTaken(t *testing.T) {
 	if err := os.WriteFile(page, []byte(written(t, "html", recordedModel(t, "failed"))), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	c := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-		"--user-data-dir="+filepath.Join(dir, "profile"), "--hide-scrollbars", "--window-size=1100,1400", "--screenshot="+shot, "file://"+page)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	c := started(t, chromium, "--window-size=1100,1400", "--screenshot="+shot, "file://"+page)
+	select {
+	case err := <-c.ended:
+		if err != nil {
+			t.Fatalf("%v\n%s", err, c.said.String())
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("the browser has not ended for a minute\n%s", c.said.String())
 	}
 	if info, err := os.Stat(shot); err != nil || info.Size() < 30_000 {
 		t.Errorf("the picture is missing or empty: %v, %v", info, err)

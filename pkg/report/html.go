@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,28 +47,41 @@ func newPill(state string) pill { return pill{state, strings.ToLower(state), mar
 // maxRows is how many rows of a table the page shows; everything is in report.json.
 const maxRows = 20
 
-// firstOf answers the first rows of a list and how many are left.
-func firstOf(all []InstanceEvent) struct {
+// someEvents are the first rows of a list, and how many are left.
+type someEvents struct {
 	Rows []InstanceEvent
 	More int
-} {
+}
+
+func firstOf(all []InstanceEvent) someEvents {
 	n := min(len(all), maxRows)
-	return struct {
-		Rows []InstanceEvent
-		More int
-	}{all[:n], len(all) - n}
+	return someEvents{all[:n], len(all) - n}
 }
 
-// again is the command that runs an experiment again as it was run here.
+// again is the command that runs an experiment again as it was run here, for a shell.
 func again(m Model, x Experiment) string {
-	command := fmt.Sprintf("chaos run %s --env %s --seed %d", x.Plan.File, m.Run.Environment, m.Run.Seed)
+	words := []string{"chaos", "run", x.Plan.File, "--env", m.Run.Environment, "--seed", strconv.FormatUint(m.Run.Seed, 10)}
 	if m.Run.Weakened != "" {
-		command += " --weakened " + m.Run.Weakened
+		words = append(words, "--weakened", m.Run.Weakened)
 	}
-	return command
+	for i, w := range words {
+		words[i] = shellWord(w)
+	}
+	return strings.Join(words, " ")
 }
 
-// logsOf answers the services that have a log, those that something happened to first.
+// shellWord quotes what a shell would take apart or carry out: people copy commands from pages.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./-", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// logsOf answers the services that have a log, in the order in which something happened to them.
 func logsOf(x Experiment) []string {
 	var all []string
 	for _, i := range x.Instances {

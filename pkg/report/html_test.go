@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"html"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -154,5 +155,17 @@ func TestExpectationsAreShownAsWritten(t *testing.T) {
 		if ops[op] == "" {
 			t.Errorf("%s has no words", op)
 		}
+	}
+}
+
+// The command is handed to a real shell, which must take it as these words.
+func TestTheCommandToRunItAgainIsSafeToCopy(t *testing.T) {
+	file := "a b'; echo $(echo hacked) `x` \"q\" #.yaml"
+	m, x := Model{Run: journal.RunInfo{Environment: "local", Seed: 18446744073709551615, Weakened: "no-timeout"}}, Experiment{Plan: plan.Plan{File: file}}
+	command := again(m, x)
+	out, err := exec.Command("sh", "-c", "chaos() { printf '%s\n' \"$@\"; }; "+command).CombinedOutput()
+	want := strings.Join([]string{"run", file, "--env", "local", "--seed", "18446744073709551615", "--weakened", "no-timeout", ""}, "\n")
+	if err != nil || string(out) != want {
+		t.Errorf("%s\ngives %q, %v; want %q", command, out, err, want)
 	}
 }
