@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"chaosgate/pkg/executor"
@@ -53,12 +54,25 @@ func collectors(l executor.Load) []metrics.Collector {
 	return nil
 }
 
-// server is a real Prometheus. It scrapes by its own clock, so there is nothing to flush.
-type server struct{ *metrics.Remote }
+// server is a real Prometheus. It scrapes by its own clock, so there is nothing to flush; what it is cut off from is us.
+type server struct {
+	*metrics.Remote
+	cut atomic.Bool
+}
 
-func (server) Flush(ctx context.Context) error { return ctx.Err() }
+func (s *server) Flush(ctx context.Context) error { return ctx.Err() }
 
-func (server) Close() error { return nil }
+func (s *server) Cut() { s.cut.Store(true) }
+
+func (s *server) Close() error { return nil }
+
+// Query implements metrics.Source.
+func (s *server) Query(ctx context.Context, query string, at time.Time) (metrics.Result, error) {
+	if s.cut.Load() {
+		return metrics.Result{Query: query, At: at, Series: []metrics.Series{}, Warnings: []string{}, Source: s.Describe()}, nil
+	}
+	return s.Remote.Query(ctx, query, at)
+}
 
 func openRemote(ctx context.Context, from spec.Prometheus, getenv func(string) string) (executor.Metrics, error) {
 	var timeout time.Duration
@@ -79,7 +93,7 @@ func openRemote(ctx context.Context, from spec.Prometheus, getenv func(string) s
 	if _, err := r.Check(ctx); err != nil {
 		return nil, err
 	}
-	return server{r}, nil
+	return &server{Remote: r}, nil
 }
 
 // masking answers what takes the secrets that an environment names out of a text.

@@ -25,6 +25,8 @@ type Metrics interface {
 	Flush(context.Context) error
 	// Resets lists the counters of some services that fell in a stretch of time.
 	Resets(ctx context.Context, services []string, from, to time.Time) ([]metrics.Reset, error)
+	// Cut stops reading: from here on nothing new is seen, as if the targets were not reached any more. What was seen stays.
+	Cut()
 	Close() error
 }
 
@@ -57,6 +59,10 @@ type Mode string
 const (
 	Inject Mode = "inject"  // everything
 	DryRun Mode = "dry-run" // everything but injection
+	// The controls show that the gate can close. WithoutFault arms each fault and reads back its effect as if it had been injected; ScrapeCut stops reading metrics
+	// when the steady state has been met.
+	WithoutFault Mode = "without-fault"
+	ScrapeCut    Mode = "scrape-cut"
 )
 
 // Interrupted is the cause with which a context is cancelled to end a run early, after rollback.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -107,6 +108,26 @@ func TestADryRunInjectsNothing(t *testing.T) {
 	closedWith(t, v, verdict.ExitInconclusive, "dry-run")
 	l.never("prepare hit")
 	l.never("inject hit")
+}
+
+// A control that could open the gate would show nothing.
+func TestControlsCloseTheGate(t *testing.T) {
+	l := newLab(t)
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 20*ms), probeStep("holds", "hit")), WithoutFault)
+	closedWith(t, v, verdict.ExitInconclusive, "no-effect")
+	l.never("inject hit")
+	l.before("prepare hit", "revert hit", "down")
+
+	l = newLab(t)
+	l.value = func(_ string, _ probe.Window) float64 {
+		if slices.Contains(l.read(), "cut") {
+			return math.NaN()
+		}
+		return 1
+	}
+	v, _ = l.run(t.Context(), labPlan(faultStep("hit", 20*ms), probeStep("holds", "hit")), ScrapeCut)
+	closedWith(t, v, verdict.ExitInconclusive, verdict.RuleNumber)
+	l.before("cut", "inject hit", "revert hit")
 }
 
 func TestTheRunIsRolledBack(t *testing.T) {

@@ -192,6 +192,9 @@ func (x *experiment) work(ctx context.Context, cancel context.CancelCauseFunc) {
 		x.disarm(ctx)
 		return
 	}
+	if x.mode == ScrapeCut {
+		x.metrics.Cut()
+	}
 	x.method(ctx, cancel)
 }
 

@@ -131,7 +131,11 @@ func (x *experiment) tryInject(ctx context.Context, f *faultRun) (fault.Effect, 
 	if err := context.Cause(ctx); err != nil {
 		return fault.Effect{}, err
 	}
-	effect, err := f.fault.Inject(ctx)
+	apply := f.fault.Inject
+	if x.mode == WithoutFault {
+		apply = f.fault.Check
+	}
+	effect, err := apply(ctx)
 	if err != nil {
 		return effect, fmt.Errorf("inject: %w", err)
 	}

@@ -89,6 +89,7 @@ func (l *lab) QueryRange(context.Context, string, time.Time, time.Time, time.Dur
 }
 func (l *lab) Describe() string            { return "lab" }
 func (l *lab) Flush(context.Context) error { return nil }
+func (l *lab) Cut()                        { l.write("cut") }
 func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics.Reset, error) {
 	return l.resets, nil
 }
@@ -130,6 +131,9 @@ func (f labFault) Inject(context.Context) (fault.Effect, error) {
 }
 
 func (f labFault) Check(context.Context) (fault.Effect, error) {
+	if !slices.Contains(f.l.read(), "inject "+f.id) {
+		return fault.Effect{Summary: "nothing is felt"}, nil
+	}
 	return fault.Effect{Proven: !f.l.fades, Summary: "still felt"}, nil
 }
 

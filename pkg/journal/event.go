@@ -75,6 +75,7 @@ type RunInfo struct {
 	Jobs          int      `json:"jobs"`
 	DryRun        bool     `json:"dry_run"`
 	Weakened      string   `json:"weakened,omitempty"` // name of the weakened variant in force
+	Control       string   `json:"control,omitempty"`  // of a run that `chaos prove` makes to see the gate close: which one
 	Files         []string `json:"files"`
 }
 

@@ -88,10 +88,15 @@ func (s *Scraper) Flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Close ends scraping; what was stored can still be asked for.
-func (s *Scraper) Close() error {
+// Cut ends scraping, flushes too, and returns when nothing more will be stored.
+func (s *Scraper) Cut() {
 	s.end()
 	s.ended.Wait()
+}
+
+// Close ends scraping; what was stored can still be asked for.
+func (s *Scraper) Close() error {
+	s.Cut()
 	s.client.CloseIdleConnections()
 	return nil
 }

@@ -23,7 +23,7 @@ func Decide(events []journal.Event) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	v := Verdict{FormatVersion: FormatVersion, RunID: info.RunID, Seed: info.Seed, DryRun: info.DryRun, Gate: Closed, Reasons: []Reason{}, Experiments: []Experiment{}}
+	v := Verdict{FormatVersion: FormatVersion, RunID: info.RunID, Seed: info.Seed, DryRun: info.DryRun, Control: info.Control, Gate: Closed, Reasons: []Reason{}, Experiments: []Experiment{}}
 	records, err := collect(events)
 	if err != nil {
 		return Verdict{}, err
@@ -61,6 +61,9 @@ func (v *Verdict) judgeRun(events []journal.Event) error {
 	if v.DryRun {
 		v.close(Inconclusive, "dry-run", "a dry run injects nothing, so it shows nothing")
 	}
+	if v.Control != "" {
+		v.close(Inconclusive, "control", "this run is a control ("+v.Control+"): it is made to close the gate")
+	}
 	if err := v.judgeRunEnd(events); err != nil {
 		return err
 	}
@@ -76,7 +79,7 @@ func (v *Verdict) judgeRun(events []journal.Event) error {
 	}
 	v.State = Merge(states...)
 	slices.SortStableFunc(v.Reasons, func(a, b Reason) int { return int(b.State) - int(a.State) })
-	if v.State == Pass && len(v.Reasons) == 0 && v.Complete && !v.DryRun {
+	if v.State == Pass && len(v.Reasons) == 0 && v.Complete && !v.DryRun && v.Control == "" {
 		v.Gate = Open
 	}
 	return nil

@@ -118,6 +118,19 @@ func TestTheGateOpensWhenEverythingIsShown(t *testing.T) {
 	}
 }
 
+func TestAControlNeverOpensTheGate(t *testing.T) {
+	events := goodRun(t, func(e journal.Event) (journal.Event, bool) {
+		if e.Type == journal.RunStarted {
+			e.Data, _ = json.Marshal(journal.RunInfo{FormatVersion: "1", Control: "without-fault"})
+		}
+		return e, true
+	})
+	v := decide(t, events)
+	if v.Gate != Closed || v.ExitCode() != ExitInconclusive || v.Experiments[0].State != Pass {
+		t.Errorf("gate %s, exit %d, experiment %v; want it closed although the experiment passes", v.Gate, v.ExitCode(), v.Experiments[0].State)
+	}
+}
+
 // Rule 8: what happened to an instance inside a window is said beside what the window shows.
 func TestWhatHappensInsideAWindowIsNoted(t *testing.T) {
 	begin := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

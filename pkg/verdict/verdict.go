@@ -57,6 +57,7 @@ type Verdict struct {
 	Interrupted   string       `json:"interrupted,omitempty"` // signal
 	Complete      bool         `json:"complete"`              // the journal ends with run.ended
 	DryRun        bool         `json:"dry_run"`
+	Control       string       `json:"control,omitempty"` // a negative control of `chaos prove`
 }
 
 // Reason is one thing that closes the gate.
