@@ -92,10 +92,10 @@ func (o *outage) Revert(ctx context.Context) (Effect, error) {
 	return started(o.Instance, now, time.Since(began)), nil
 }
 
-// startLimit bounds how long an instance is started anew that does not run afterwards.
+// startLimit bounds how long an instance is started anew that is not ready afterwards.
 const startLimit = time.Second
 
-// start starts an instance and reads back what came of it. One that has ended just now may still be taken for one that runs, so what does not run is started anew.
+// start starts an instance and reads back what came of it. One that has ended just now may still be taken for one that runs, so what is not ready is started anew.
 func start(ctx context.Context, i instance, s target.Starter) (target.Status, error) {
 	var now target.Status
 	_, err := until(ctx, startLimit, func(ctx context.Context) (_ bool, err error) {
@@ -103,7 +103,7 @@ func start(ctx context.Context, i instance, s target.Starter) (target.Status, er
 			return false, fmt.Errorf("start it again: %w", err)
 		}
 		now, err = i.inspect(ctx)
-		return now.Running, err
+		return now.Running && now.Ready, err
 	})
 	return now, err
 }

@@ -3,6 +3,7 @@ package fault
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,6 +155,9 @@ func (p Param) read(text string) (float64, error) {
 		return float64(n), nil
 	}
 	q, err := quantity.ParseAs(text, units[p.Type])
+	if err == nil && (p.Type == Bytes || p.Type == Rate) && q.Value > math.MaxInt64/2 { // the getters count in whole bytes
+		err = fmt.Errorf("%s is more than any machine has", text)
+	}
 	return q.Value, err
 }
 

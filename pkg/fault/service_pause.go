@@ -28,7 +28,7 @@ func (p *pause) Prepare(ctx context.Context) ([]target.Undo, error) {
 	}
 	manual := rollback
 	if p.before.PID > 0 {
-		manual = fmt.Sprintf("kill -CONT -- -%d", p.before.PID)
+		manual = fmt.Sprintf("kill -s CONT -- -%d", p.before.PID) // as every shell takes it
 	}
 	return p.undo("service.pause", nil, manual)
 }
