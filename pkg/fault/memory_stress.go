@@ -28,6 +28,7 @@ type memoryStress struct {
 	config agent.MemoryConfig
 	place  target.Placement
 	ranOut bool // the kernel has killed for memory since the injection
+	score  int  // the helper's own oom_score_adj, as last read
 }
 
 func newMemoryStress(r Request) (Fault, error) {
@@ -81,6 +82,9 @@ func (m *memoryStress) ask(ctx context.Context, command string) (agent.MemorySta
 	if errors.Is(err, agent.ErrEnded) {
 		return now, err
 	}
+	if err == nil {
+		m.score = now.OOMScoreAdj
+	}
 	st, inspectErr := m.inspect(ctx)
 	m.ranOut = m.ranOut || st.OOMKilled && !m.before.OOMKilled
 	if errors.Is(err, errSilent) && m.ranOut {
@@ -123,13 +127,21 @@ func (m *memoryStress) helperEnded(ctx context.Context) (Effect, error) {
 	e := Effect{Proven: m.ranOut || st.OOMKilled && !m.before.OOMKilled, Readings: map[string]float64{"asked_bytes": float64(m.config.Size)}}
 	switch {
 	case e.Proven:
-		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed the load", m.Instance, m.limit())
+		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed the load%s", m.Instance, m.limit(), m.notTheVictim())
 	case st.OOMKilled:
 		e.Summary = m.Instance + ": the load has ended before its time; whether for memory cannot be told, because memory had run out before it as well"
 	default:
 		e.Summary = m.Instance + ": the load has ended before its time, and not for memory"
 	}
 	return m.withFate(ctx, e)
+}
+
+// notTheVictim says why the load was killed although the service was to be.
+func (m *memoryStress) notTheVictim() string {
+	if m.config.Victim != agent.VictimService || m.score == -1000 {
+		return ""
+	}
+	return ", not the service: the load may not protect itself here (that takes CAP_SYS_RESOURCE)"
 }
 
 func (m *memoryStress) limit() string {

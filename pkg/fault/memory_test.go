@@ -1,0 +1,81 @@
+package fault_test
+
+import (
+	"testing"
+
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+const limit = "160MiB" // the test binary itself needs some of it
+
+// limited is an environment whose b may use no more than limit, and is started again when that kills it.
+func limited(t *testing.T) *world {
+	t.Helper()
+	w := up(t, func(b *spec.Service) {
+		restarting(b)
+		b.Memory = limit
+	})
+	if p := w.Placement(w.target(t, "b")); p.MemoryLimit == 0 {
+		t.Skipf("there is no limit to run into: the load would run %s", p.Where)
+	}
+	return w
+}
+
+func (w *world) status(t *testing.T) target.Status {
+	t.Helper()
+	st, err := w.Inspect(soon(t), w.target(t, "b"))
+	must(t, err)
+	return st
+}
+
+// The kernel kills the stressor: that is the effect at its strongest, for the injection as for the check, and the service lives.
+func TestMemoryRunsOutForTheStressor(t *testing.T) {
+	w := limited(t)
+	pid := w.pid(t)
+	r := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "400MiB", "rate": "800MiB/s", "victim": "stressor"}}
+	f, _ := r.prepared(t, w)
+	e, err := f.Inject(soon(t))
+	wantEffect(t, "inject", e, err, true, "b-1: memory ran out, limit "+limit+", and the kernel has killed the load")
+	e, err = f.Check(soon(t))
+	wantEffect(t, "check", e, err, true, "the kernel has killed the load")
+	wantReverted(t, f)
+	if st := w.status(t); w.pid(t) != pid || !st.OOMKilled || st.Restarts != 0 {
+		t.Errorf("b was %d and is %d: %+v", pid, w.pid(t), st)
+	}
+	// A second time nobody can tell it from the first, so nothing is claimed.
+	f, _ = r.prepared(t, w)
+	e, err = f.Inject(soon(t))
+	wantEffect(t, "inject", e, err, false, "whether for memory cannot be told")
+	wantReverted(t, f)
+}
+
+// The kernel kills the service and not the stressor: proven as well, and told. Where the stressor may not protect itself that is told.
+func TestMemoryRunsOutForTheService(t *testing.T) {
+	w := limited(t)
+	pid := w.pid(t)
+	f, _ := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "400MiB", "rate": "800MiB/s", "victim": "service"}}.prepared(t, w)
+	e, err := f.Inject(soon(t))
+	if len(w.helpers(t)) == 0 {
+		wantEffect(t, "inject", e, err, true, "killed the load, not the service: the load may not protect itself here")
+		return
+	}
+	wantEffect(t, "inject", e, err, true, "memory ran out, and the kernel has killed a process for it")
+	e, err = f.Check(soon(t))
+	wantEffect(t, "check", e, err, true, "it was killed for memory meanwhile")
+	wantReverted(t, f)
+	eventually(t, "another b is ready", func() bool { st := w.status(t); return st.Ready && st.PID != pid })
+}
+
+// A size within the limit is no outage of anybody.
+func TestMemoryWithinTheLimit(t *testing.T) {
+	w := limited(t)
+	pid := w.pid(t)
+	f, _ := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "32MiB"}}.injected(t, w)
+	e, err := f.Check(soon(t))
+	wantEffect(t, "check", e, err, true, "32MiB of the 32MiB asked for are resident (in the service's own cgroup, limit "+limit+")")
+	wantReverted(t, f)
+	if st := w.status(t); st.OOMKilled || w.pid(t) != pid {
+		t.Errorf("got %+v", st)
+	}
+}
