@@ -3,7 +3,6 @@ package fault_test
 import (
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,10 +75,6 @@ var lives = map[string]life{
 	"memory.stress": {
 		request: request{fault: "memory.stress", service: "b", with: map[string]string{"size": "64MiB"}}, proof: "64MiB of the 64MiB asked for are resident",
 		felt: func(t *testing.T, w *world, _ int) bool { return helperRSS(t, w) > 64<<20 }, lose: killHelper, lost: "the load has ended before its time, and not for memory", survivor: true,
-	},
-	"memory.stress of little": {
-		request: request{fault: "memory.stress", service: "b", with: map[string]string{"size": "2MiB", "rate": "20MiB/s"}}, proof: "2MiB of the 2MiB asked for are resident",
-		felt: func(t *testing.T, w *world, _ int) bool { return helperRSS(t, w) > 2<<20 && helperFilled(t, w) }, lose: killHelper, lost: "not for memory", survivor: true,
 	},
 	"db.lock": {
 		request: request{fault: "db.lock", service: "b"}, proof: "its database is locked (write): a write from another process meets SQLITE_BUSY",
@@ -163,13 +158,6 @@ func helperRSS(t *testing.T, w *world) int64 {
 	s, err := proc.ReadStat(ids[0].PID)
 	must(t, err)
 	return s.RSS
-}
-
-// helperFilled looks for a mapping of the size in the helper's own table, of which all is resident.
-func helperFilled(t *testing.T, w *world) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(w.helpers(t)[0].PID) + "/smaps")
-	must(t, err)
-	return strings.Contains(strings.Join(strings.Fields(string(text)), " "), "Size: 2048 kB KernelPageSize: 4 kB MMUPageSize: 4 kB Rss: 2048 kB")
 }
 
 // Every lasting fault: preparing changes nothing, the injection is felt and says so, the loss is seen, the revert is verified, be it done by the fault or by its

@@ -67,6 +67,24 @@ func TestMemoryRunsOutForTheService(t *testing.T) {
 	eventually(t, "another b is ready", func() bool { st := w.status(t); return st.Ready && st.PID != pid })
 }
 
+// What the helper needs for itself is more than a small size, and does not prove it.
+func TestLittleMemory(t *testing.T) {
+	w := up(t, nil)
+	f, _ := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "2MiB", "rate": "20MiB/s"}}.prepared(t, w)
+	before := helperRSS(t, w)
+	if before < 2<<20 {
+		t.Errorf("the helper has only %d bytes itself: this test tests nothing", before)
+	}
+	e, err := f.Check(soon(t))
+	wantEffect(t, "check before the injection", e, err, false, "0B of the 2MiB asked for are resident")
+	e, err = f.Inject(soon(t))
+	wantEffect(t, "inject", e, err, true, "2MiB of the 2MiB asked for are resident")
+	if grown := helperRSS(t, w) - before; grown < 1<<20 { // its own memory may have shrunk a little
+		t.Errorf("the helper grew by %d bytes", grown)
+	}
+	wantReverted(t, f)
+}
+
 // A size within the limit is no outage of anybody.
 func TestMemoryWithinTheLimit(t *testing.T) {
 	w := limited(t)
