@@ -110,6 +110,21 @@ func TestADryRunInjectsNothing(t *testing.T) {
 	l.never("inject hit")
 }
 
+// A look may take as long as its check says, in the steady state as well.
+func TestALookHasTheTimeoutOfItsCheck(t *testing.T) {
+	l := newLab(t)
+	p := labPlan(faultStep("hit", 10*ms), probeStep("holds", "hit"))
+	p.Steady[0].Timeout = 7_000 * ms
+	p.Steps[1].Check.Timeout = 9_000 * ms
+	v, _ := l.run(t.Context(), p, Inject)
+	open(t, v)
+	for check, want := range map[string]time.Duration{"calm": 7 * time.Second, "holds": 9 * time.Second} {
+		if got := l.patience[check]; got > want || got < want-time.Second {
+			t.Errorf("a look of %s had %v, want %v", check, got, want)
+		}
+	}
+}
+
 // A control that could open the gate would show nothing.
 func TestControlsCloseTheGate(t *testing.T) {
 	l := newLab(t)

@@ -37,10 +37,11 @@ type lab struct {
 	onInject                                         func()
 	act                                              func() error
 	resets                                           []metrics.Reset
+	patience                                         map[string]time.Duration // of the last look of each check
 }
 
 func newLab(t *testing.T) *lab {
-	return &lab{t: t, events: make(chan target.Event, 10), value: func(string, probe.Window) float64 { return 1 }}
+	return &lab{t: t, patience: map[string]time.Duration{}, events: make(chan target.Event, 10), value: func(string, probe.Window) float64 { return 1 }}
 }
 
 func (l *lab) write(format string, args ...any) {
@@ -100,6 +101,11 @@ func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Wind
 		return journal.Observation{Error: "no answer"}
 	}
 	l.write("look %s", c.ID)
+	if deadline, ok := ctx.Deadline(); ok {
+		l.mu.Lock()
+		l.patience[c.ID] = time.Until(deadline)
+		l.mu.Unlock()
+	}
 	v := metrics.Float(l.value(c.ID, w))
 	return journal.Observation{At: w.To, From: w.From, Series: []metrics.Series{{Points: []metrics.Point{{V: v}}}}}
 }

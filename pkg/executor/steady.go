@@ -63,7 +63,11 @@ const lookTimeout = 5 * time.Second
 
 // look looks once. since is what the offset counts from.
 func (x *experiment) look(ctx context.Context, c plan.Check, w probe.Window, since time.Time) journal.Observation {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	limit := time.Duration(c.Timeout)
+	if limit == 0 {
+		limit = lookTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	offset := time.Since(since)
 	o := x.parts.Look(ctx, x.deps, c, w)

@@ -45,6 +45,7 @@ const (
 const (
 	LeastSamples = 10
 	mostSamples  = 20
+	spareSamples = 3 // that a late scrape or the ends may cost
 )
 
 // Build decides one experiment, offline. The problems have the places of the file; with an error among them there is no plan.
@@ -209,8 +210,10 @@ func (b *builder) steady() {
 	}
 }
 
-// leastCompared is how long each side of a comparison with the baseline must be: its samples do not overlap, and each needs two scrapes.
-func (b *builder) leastCompared() Duration { return LeastSamples * leastIntervals * b.plan.Interval }
+// leastCompared is how long each side of a comparison with the baseline must be: its samples do not overlap, each needs two scrapes, and some are to spare.
+func (b *builder) leastCompared() Duration {
+	return (LeastSamples + spareSamples) * leastIntervals * b.plan.Interval
+}
 
 func (b *builder) recovery() {
 	r := b.spec.Recovery

@@ -19,6 +19,9 @@ func (b *builder) stepCheck(pointer string, s *spec.Step) Check {
 		if s.Window != "" {
 			c.Window = b.duration(pointer+"/window", s.Window, 0)
 		}
+		if s.Timeout != "" {
+			c.Timeout = b.duration(pointer+"/timeout", s.Timeout, 0)
+		}
 	} else {
 		c = b.check(pointer, s)
 	}
@@ -42,6 +45,7 @@ func (b *builder) reused(s *spec.Step) Check {
 func (b *builder) check(pointer string, s *spec.Step) Check {
 	c := Check{ID: s.ID, Line: b.spec.Doc.Value(pointer + "/id").Line, Required: s.Required == nil || *s.Required, Expect: []Expect{}, Baseline: s.Baseline != ""}
 	c.Probe = b.probe(pointer, s)
+	c.Timeout = b.duration(pointer+"/timeout", s.Timeout, 0)
 	c.Mode = AtStart
 	if c.Probe.Metric() {
 		c.Mode = AtEnd
@@ -116,6 +120,7 @@ func (b *builder) mode(pointer string, s *spec.Step, c *Check) {
 	default:
 		return
 	}
+	c.Timeout = 0 // the step's is for all of its looks
 	c.Every = b.duration(pointer+"/every", s.Every, otherwise)
 	c.For = b.duration(pointer+"/for", s.For, 0)
 	if c.Mode == Continuous && c.For == 0 && s.During == "" {
@@ -157,7 +162,7 @@ func (b *builder) sample(pointer string, c *Check, phase Duration) {
 		phase = min(phase, c.Window)
 	}
 	if least := b.leastCompared(); phase < least {
-		b.key(pointer+"/baseline", "baseline", "look longer", "a comparison takes %d samples a side of two scrapes each, %v; %s has %v", LeastSamples, time.Duration(least), c.ID, time.Duration(phase))
+		b.key(pointer+"/baseline", "baseline", "look longer", "a comparison takes %d samples a side of two scrapes each, and %d to spare: %v; %s has %v", LeastSamples, spareSamples, time.Duration(least), c.ID, time.Duration(phase))
 	}
 	side := min(phase, b.plan.SteadyFor)
 	c.Sample = max(leastIntervals*b.plan.Interval, side/mostSamples)

@@ -26,6 +26,9 @@ func Impossible(p Plan) Plan {
 // farOut is beyond every measured value and still a number that can be written to JSON.
 const farOut = math.MaxFloat64 / 4
 
+// Impossible says whether the limit is one that Impossible has set.
+func (e Expect) Impossible() bool { return math.Abs(e.Limit) >= farOut }
+
 func (e Expect) impossible() Expect {
 	switch e.Op {
 	case Min:

@@ -15,15 +15,15 @@ func (p *Plan) Mermaid() string {
 	}
 	for i, s := range p.Steps {
 		shape := [2]string{"[", "]"}
-		label := s.ID
+		label := quoteMermaid(s.ID)
 		switch {
 		case s.Fault != nil:
 			shape = [2]string{"{{", "}}"}
-			label += "<br/>" + s.Fault.Kind
+			label += "<br/>" + quoteMermaid(s.Fault.Kind)
 		case s.Check != nil:
 			shape = [2]string{"(", ")"}
 		}
-		fmt.Fprintf(&b, "  s%d%s\"%s\"%s\n", i, shape[0], quoteMermaid(label), shape[1])
+		fmt.Fprintf(&b, "  s%d%s\"%s\"%s\n", i, shape[0], label, shape[1])
 	}
 	for i, s := range p.Steps {
 		for _, need := range s.Needs {
@@ -36,10 +36,7 @@ func (p *Plan) Mermaid() string {
 	return b.String()
 }
 
-func quoteMermaid(text string) string {
-	parts := strings.Split(text, "<br/>")
-	for i, part := range parts {
-		parts[i] = strings.NewReplacer("&", "#amp;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "#", "#35;", "\n", " ", "`", "#96;").Replace(part)
-	}
-	return strings.Join(parts, "<br/>")
-}
+// mermaid's own entities begin with # and not with &.
+var mermaidEntities = strings.NewReplacer("&", "#amp;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "#", "#35;", "\n", " ", "\r", " ", "`", "#96;")
+
+func quoteMermaid(text string) string { return mermaidEntities.Replace(text) }

@@ -114,6 +114,8 @@ type Check struct {
 	Expect   []Expect `json:"expect"` // all must hold
 	Required bool     `json:"required"`
 
+	// Timeout bounds one look; 0 is the executor's own limit.
+	Timeout Duration `json:"timeout,omitempty,omitzero"`
 	// Window is the range of a metric probe; 0 is the whole phase. Other probes have none.
 	Window Duration `json:"window,omitempty,omitzero"`
 	// Mode says when the probe looks.

@@ -47,7 +47,11 @@ func (b *builder) action(pointer string, a *spec.Action) *Action {
 // fault decides an injection: what, on which services, with which parameters.
 func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 	kind, ok := b.kind(pointer+"/fault", s.Fault)
-	if !ok || s.Target == nil {
+	if s.Target == nil { // spec has reported it
+		return &Fault{Kind: s.Fault}
+	}
+	if !ok {
+		b.selection(pointer+"/target", s) // for its problems
 		return &Fault{Kind: s.Fault}
 	}
 	f := &Fault{Kind: s.Fault, To: s.Target.To, Duration: b.duration(pointer+"/duration", s.Duration, 0), Proof: kind.Proof}

@@ -19,6 +19,7 @@ func Rules() []Rule {
 		{"duplicate-key", "A key stands once in its mapping."},
 		{"anchor", "No anchors, aliases and merges: what is approved stands where it is used."},
 		{"tag", "No YAML tags."},
+		{"schema", "A file fits the published JSON Schema."},
 		{"unknown-key", "Every key means something."},
 		{"missing-key", "What is needed is there."},
 		{"type", "A value has the type that its key asks for."},

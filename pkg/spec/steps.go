@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/quantity"
 )
 
@@ -160,10 +161,34 @@ func (c *checker) probe(pointer, kind string, s *Step) {
 		}
 	}
 	if s.Expect == nil {
+		if c.misspelt(pointer, "expect") {
+			return // it has been reported as an unknown key
+		}
 		c.key(pointer+"/"+kind, "missing-key", "add expect, with one of "+strings.Join(expects[kind], ", "), "the probe expects nothing, so it shows nothing")
 		return
 	}
 	c.expect(pointer, kind, s)
+}
+
+// misspelt says whether a step has an unknown key that was probably meant to be another.
+func (c *checker) misspelt(pointer, key string) bool {
+	_, n := c.e.Doc.find(pointer)
+	for k := 0; k+1 < len(n.Content); k += 2 {
+		found := n.Content[k].Value
+		if !slices.Contains(stepKeys(), found) && diag.DidYouMean(found, []string{key}) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// stepKeys are all keys that a step can have.
+func stepKeys() []string {
+	all := slices.Clone(anyStep)
+	for _, k := range kinds {
+		all = append(append(all, k.key), k.keys...)
+	}
+	return all
 }
 
 func (c *checker) expect(pointer, kind string, s *Step) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
 )
@@ -79,7 +80,11 @@ func (r *record) judgeScrapes(e *Experiment, c coverage, service string) {
 // hit says whether a fault of the experiment acts on a service itself; faults on links do not keep a service from being scraped.
 func (r *record) hit(service string) bool {
 	return slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool {
-		return s.Fault != nil && s.Fault.To == "" && slices.Contains(s.Fault.Selection.Services, service)
+		if s.Fault == nil || !slices.Contains(s.Fault.Selection.Services, service) {
+			return false
+		}
+		kind, known := fault.Find(s.Fault.Kind)
+		return !known || !kind.Link
 	})
 }
 

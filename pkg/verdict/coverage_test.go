@@ -30,7 +30,7 @@ func TestThinScrapesCloseTheGate(t *testing.T) {
 	broken.Error = "503"
 	for name, c := range map[string]struct {
 		hit      string // the service that the fault acts on
-		to       string
+		to       string // the other end, of a fault on a link
 		coverage []journal.Coverage
 		says     string // "" is an open gate
 	}{
@@ -52,7 +52,9 @@ func TestThinScrapesCloseTheGate(t *testing.T) {
 				p := samplePlan()
 				p.Interval = plan.Duration(250 * time.Millisecond)
 				p.Steps[0].Fault.Selection = target.Selection{Services: []string{c.hit}}
-				p.Steps[0].Fault.To = c.to
+				if p.Steps[0].Fault.Kind = "service.pause"; c.to != "" {
+					p.Steps[0].Fault.Kind = "network.latency"
+				}
 				e.Data, _ = json.Marshal(p)
 			}
 			return e, e.Type != journal.CoverageKept

@@ -58,9 +58,6 @@ func (v *Verdict) judgeRun(events []journal.Event) error {
 	if len(v.Experiments) == 0 {
 		v.close(Inconclusive, "no-experiment", "no experiment was run")
 	}
-	if v.DryRun {
-		v.close(Inconclusive, "dry-run", "a dry run injects nothing, so it shows nothing")
-	}
 	if v.Control != "" {
 		v.close(Inconclusive, "control", "this run is a control ("+v.Control+"): it is made to close the gate")
 	}
@@ -118,7 +115,13 @@ func (v *Verdict) judgeUndos(events []journal.Event) error {
 		if p.Manual != "" {
 			text += "; to undo it by hand: " + p.Manual
 		}
-		v.Reasons = append(v.Reasons, Reason{Experiment: p.Experiment, Step: p.Step, State: Dirty, Rule: "rollback", Text: text})
+		reason := Reason{Experiment: p.Experiment, Step: p.Step, State: Dirty, Rule: "rollback", Text: text}
+		v.Reasons = append(v.Reasons, reason)
+		for i := range v.Experiments {
+			if e := &v.Experiments[i]; e.Name == p.Experiment {
+				e.State, e.Reasons = Dirty, append(e.Reasons, reason)
+			}
+		}
 	}
 	return nil
 }

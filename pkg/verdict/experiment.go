@@ -85,12 +85,15 @@ func (r *record) judge() Experiment {
 	}
 	r.judgeFrame(&e)
 	r.judgeFindings(&e)
+	if r.dry {
+		e.close("", Inconclusive, "dry-run", "not tested: a dry run injects nothing")
+	}
 	states := []State{Pass}
 	for _, reason := range e.Reasons {
 		states = append(states, reason.State)
 	}
 	e.State = Merge(states...)
-	if e.State == Pass && !r.dry && (!steady || !r.methodRuns) {
+	if e.State == Pass && (!steady || !r.methodRuns) {
 		e.close("", Error, "not-run", "its steps were never started")
 		e.State = Error
 	}

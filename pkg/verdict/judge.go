@@ -135,6 +135,9 @@ func value(e plan.Expect, v float64) *Value {
 
 // describe says an expectation in words, with the name of the threshold it came from.
 func describe(e plan.Expect) string {
+	if e.Impossible() {
+		return "the impossible"
+	}
 	limit := quantity.Format(e.Limit, e.Unit)
 	var text string
 	switch e.Op {
