@@ -91,7 +91,7 @@ func untrue(t *testing.T, dir string, c command) string {
 }
 
 // ofRuns are the commands that need a run or start one: of these, the flags and the files are tried.
-var ofRuns = []string{"run", "verdict", "report", "rollback"}
+var ofRuns = []string{"run", "prove", "verdict", "report", "rollback"}
 
 func untrueChaos(t *testing.T, dir string, c command, args []string) string {
 	t.Helper()
@@ -100,7 +100,7 @@ func untrueChaos(t *testing.T, dir string, c command, args []string) string {
 		if code, said := try(t, dir, append(slices.Clone(args), "--help")...); code != 0 {
 			return said
 		}
-		if args[0] != "run" {
+		if args[0] != "run" && args[0] != "prove" {
 			return ""
 		}
 		args = append([]string{"validate"}, forValidate(args[1:])...)

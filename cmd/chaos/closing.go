@@ -41,11 +41,20 @@ func reason(r verdict.Reason) string {
 	return fmt.Sprintf("%s%s [%s]", place, diag.Printable(r.Text), r.Rule)
 }
 
+// atOnce is finer than a recovery can be seen: it is the usual time between two scrapes.
+const atOnce = 250 * time.Millisecond
+
 // figures are an experiment's main numbers.
 func figures(e verdict.Experiment) string {
-	text := fmt.Sprintf(textTook, short(time.Duration(e.Wall)), short(time.Duration(e.Critical)))
-	if e.Recovery != nil && e.Recovery.State == verdict.Pass {
-		text += fmt.Sprintf(textTookRecovery, short(time.Duration(e.Recovery.Took)))
+	if e.Wall == 0 {
+		return textNeverEnded
 	}
-	return text
+	text := fmt.Sprintf(textTook, short(time.Duration(e.Wall)), short(time.Duration(e.Critical)))
+	switch {
+	case e.Recovery == nil || e.Recovery.State != verdict.Pass:
+		return text
+	case time.Duration(e.Recovery.Took) < atOnce:
+		return text + textRecoveredAtOnce
+	}
+	return text + fmt.Sprintf(textTookRecovery, short(time.Duration(e.Recovery.Took)))
 }

@@ -20,6 +20,9 @@ func (r running) finish(s *session, out *feed, failed error) error {
 		return errors.Join(err, kept)
 	}
 	kept = errors.Join(kept, r.write(s, v, events), s.close(pending))
+	if r.judged != nil {
+		r.judged(v)
+	}
 	closing(r.closingTo(), r.style, v)
 	fmt.Fprintf(r.closingTo(), textReportsIn, r.sys.shown(s.dir))
 	if len(pending) > 0 {

@@ -19,7 +19,7 @@ func (r running) info(ctx context.Context, id string) journal.RunInfo {
 	return journal.RunInfo{
 		FormatVersion: journal.FormatVersion, RunID: id, Seed: r.flags.seed, Commit: head, Dirty: changed,
 		Environment: r.input.environment, Target: r.input.kind.name, Version: version(), GoVersion: runtime.Version(), Host: host(),
-		Jobs: r.flags.jobs, DryRun: r.flags.dryRun, Weakened: r.flags.weakened, Files: r.input.files,
+		Jobs: r.flags.jobs, DryRun: r.flags.dryRun, Weakened: r.flags.weakened, Control: r.control, Files: r.input.files,
 	}
 }
 

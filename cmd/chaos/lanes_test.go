@@ -64,7 +64,7 @@ func TestLanesShowWhatIsUnderWay(t *testing.T) {
 	want := strings.Join([]string{
 		"0 of 1 experiments done, 8.0s elapsed, about 13.0s to go",
 		"slow ███░░░░░░░  7.0s / 20.0s  steps",
-		"  ✓ few-errors PASS in the steady-state: 0%, at most 1%",
+		"  ✓ steady-state: few-errors PASS: 0%, at most 1%",
 		"  ● 1.5s / 10.0s link active: round trip rose to 302ms",
 	}, "\n")
 	if got != want {

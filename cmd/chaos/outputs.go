@@ -5,12 +5,26 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"chaosgate/pkg/report"
 )
 
 // output is one report to write.
 type output struct {
 	format string
 	path   string // absolute; "-" is stdout; empty is the format's own name in the run's folder
+}
+
+// in is where the output goes when dir is the run's folder; not for stdout.
+func (o output) in(dir string) string {
+	if o.path != "" {
+		return o.path
+	}
+	f, err := report.Find(o.format)
+	if err != nil {
+		return dir // parseOutputs has refused it
+	}
+	return filepath.Join(dir, f.File)
 }
 
 // parseOutputs reads --output FORMAT[=PATH]; none means all formats, to the run's folder.

@@ -60,6 +60,8 @@ func filesOf(sys system, arg string) ([]string, *diag.Problem) {
 	switch {
 	case err == nil && info.IsDir():
 		return filesIn(sys, arg, path)
+	case err == nil && filepath.Base(path) == configFile:
+		return nil, noFile(arg, "", textIsConfig)
 	case err == nil:
 		return []string{sys.shown(path)}, nil
 	case strings.ContainsAny(arg, "*?["):
@@ -105,13 +107,16 @@ func filesLike(sys system, pattern string) ([]string, *diag.Problem) {
 func nearby(path string) string {
 	const most = 5
 	entries, _ := os.ReadDir(filepath.Dir(path)) // no folder, no hint
-	var names []string
+	var names, folders []string
 	for _, e := range entries {
-		if isYAML(e.Name()) && e.Name() != configFile {
+		switch {
+		case e.IsDir():
+			folders = append(folders, e.Name())
+		case isYAML(e.Name()) && e.Name() != configFile:
 			names = append(names, e.Name())
 		}
 	}
-	if hint := diag.DidYouMean(filepath.Base(path), names); hint != "" || len(names) == 0 {
+	if hint := diag.DidYouMean(filepath.Base(path), append(folders, names...)); hint != "" || len(names) == 0 {
 		return hint
 	}
 	if len(names) > most {

@@ -13,8 +13,14 @@ import (
 func reportCommand(sys system) *cobra.Command {
 	var given []string
 	c := &cobra.Command{
-		Use: "report JOURNAL", Short: textReportShort, Long: textReportLong, Example: textReportExample, Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return reportAgain(sys, journalPath(sys, args[0]), given) },
+		Use: "report JOURNAL", Short: textReportShort, Long: textReportLong, Example: textReportExample, Args: oneArgument(textOneJournal),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path, err := findJournal(sys, args[0])
+			if err != nil {
+				return err
+			}
+			return reportAgain(sys, path, given)
+		},
 	}
 	c.Flags().StringArrayVarP(&given, "output", "o", nil, fmt.Sprintf(textOutputFlag, strings.Join(formatNames(), ", ")))
 	return c
@@ -37,5 +43,14 @@ func reportAgain(sys system, path string, given []string) error {
 	if err != nil {
 		return err
 	}
-	return writeReports(sys, m, filepath.Dir(path), outputs)
+	dir := filepath.Dir(path)
+	if err := writeReports(sys, m, dir, outputs); err != nil {
+		return err
+	}
+	for _, o := range outputs {
+		if o.path != "-" {
+			sys.say(fmt.Sprintf(textWrote, o.format, sys.shown(o.in(dir))))
+		}
+	}
+	return nil
 }

@@ -19,7 +19,11 @@ func rollbackCommand(sys system) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return rollbackOne(c.Context(), sys, journalPath(sys, args[0]))
+				path, err := findJournal(sys, args[0])
+				if err != nil {
+					return err
+				}
+				return rollbackOne(c.Context(), sys, path)
 			}
 			return rollbackAll(c.Context(), sys, sys.path(reports))
 		},

@@ -49,13 +49,6 @@ func runCommand(sys system) *cobra.Command {
 	return c
 }
 
-func (f runFlags) mode() executor.Mode {
-	if f.dryRun {
-		return executor.DryRun
-	}
-	return executor.Inject
-}
-
 func (f runFlags) rollbackMode() rollbackMode {
 	if f.rollback {
 		return rollFirst
@@ -72,33 +65,48 @@ type running struct {
 	reports string // absolute
 	talk    io.Writer
 	style   style
+	mode    executor.Mode
+	control string                // of `chaos prove`: why this run is made; "" for a run that decides
+	judged  func(verdict.Verdict) // is told what the run came to; may be nil
 }
 
 // runExperiments does the main job. Everything that can be found wrong is found before anything is touched, and until the executor starts nothing is
 // left behind by any way out.
 func runExperiments(sys system, f runFlags, args []string) error {
+	r, err := newRunning(sys, f, args)
+	if err != nil {
+		return err
+	}
+	return r.run()
+}
+
+// newRunning reads and checks everything that a run needs.
+func newRunning(sys system, f runFlags, args []string) (running, error) {
 	if f.jobs < 1 {
-		return usage("", textJobsTooFew, f.jobs)
+		return running{}, usage("", textJobsTooFew, f.jobs)
 	}
 	outputs, err := parseOutputs(sys, f.outputs, formatNames())
 	if err != nil {
-		return err
+		return running{}, err
 	}
 	if !f.seeded {
 		f.seed = uint64(rand.Uint32()) // short enough to be typed again
 	}
 	in, err := loadInput(sys, f.selection, args)
 	if err != nil {
-		return err
+		return running{}, err
 	}
 	if err := in.refuse(sys); err != nil {
-		return err
+		return running{}, err
 	}
-	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr)}
+	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr), mode: executor.Inject}
+	if f.dryRun {
+		r.mode = executor.DryRun
+	}
 	if f.noColor {
 		r.style = style{}
 	}
-	return r.run()
+	return r, nil
 }
 
 func (r running) run() error {
@@ -182,7 +190,7 @@ func early(ctx context.Context, err error) error {
 }
 
 func (r running) options() executor.Options {
-	return executor.Options{Jobs: r.flags.jobs, Mode: r.flags.mode()}
+	return executor.Options{Jobs: r.flags.jobs, Mode: r.mode}
 }
 
 func (r running) opening(id string) string {
@@ -195,6 +203,9 @@ func (r running) opening(id string) string {
 	}
 	if r.flags.dryRun {
 		text += textRunDry
+	}
+	if r.control != "" {
+		text += fmt.Sprintf(textRunControl, r.control)
 	}
 	return text
 }

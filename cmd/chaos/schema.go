@@ -10,7 +10,7 @@ func schemaCommand(sys system) *cobra.Command {
 	names := schemaNames()
 	return &cobra.Command{
 		Use: "schema " + strings.Join(names, "|"), Short: textSchemaShort, Long: textSchemaLong, Example: textSchemaExample,
-		Args: cobra.ExactArgs(1), ValidArgs: names,
+		Args: oneArgument(textOneSchema), ValidArgs: names,
 		RunE: func(_ *cobra.Command, args []string) error {
 			for _, s := range schemas() {
 				if s.name == args[0] {

@@ -32,8 +32,9 @@ func (s *selection) flags(c *cobra.Command, seedText string) {
 func (s selection) wants(name string) bool {
 	base, _, _ := strings.Cut(name, "[")
 	return len(s.only) == 0 || slices.ContainsFunc(s.only, func(pattern string) bool {
-		ok, _ := path.Match(pattern, base) // checked before
-		return ok || pattern == name
+		ofBase, _ := path.Match(pattern, base) // checked before
+		ofAll, _ := path.Match(pattern, name)
+		return ofBase || ofAll || pattern == name
 	})
 }
 

@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/report"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/target/process"
@@ -61,20 +61,10 @@ func targetNames() []string {
 func openProcesses(o opening) (target.Environment, error) {
 	return process.New(process.Options{
 		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
-		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+fileName(o.plan.Name)), LogDir: filepath.Join(o.logs, fileName(o.plan.Name)),
-		Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant],
+		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+report.FileName(o.plan.Name)), LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)),
+		Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services,
 		Connect: func(stdin io.WriteCloser, stdout io.Reader) process.Client { return agent.NewClient(stdin, stdout) },
 	}), nil
-}
-
-// fileName makes an experiment's name one that a file can have.
-func fileName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`/\[]=, `, r) {
-			return '_'
-		}
-		return r
-	}, name)
 }
 
 // checkProcesses finds what is wrong with the services before anything is started.

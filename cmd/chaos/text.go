@@ -14,6 +14,12 @@ Exit codes: 0 gate open, 1 a check failed, 2 wrong usage, 3 invalid experiment o
   chaos validate experiments/*.yaml
   chaos plan experiments/network-latency.yaml`
 	textSeeHelp       = "see `chaos help`"
+	textSeeHelpOf     = "see `chaos help %s`"
+	textHelpShort     = "help about a command"
+	textNoCommand     = "there is no command %q"
+	textBadFlag       = "%s is %q, which is not a value that it takes"
+	textOneJournal    = "name one journal, for example reports/<run id>"
+	textOneSchema     = "name a schema: experiment, config or report"
 	textUnknownFormat = "there is no format %q here, only %s"
 	textUnknownSchema = "there is no schema %q, only %s"
 )
@@ -33,11 +39,20 @@ guard process, or by ` + "`chaos rollback`" + `.`
   chaos run experiments/network-latency.yaml --weakened no-timeout      # must close the gate
   chaos run experiments/*.yaml --dry-run`
 
+	textProveShort = "show that the gate can close: run the negative controls of experiments"
+	textProveLong  = `Prove runs experiments that are changed on purpose, and sees that each closes the gate for the right reason: without the fault its effect must be
+missed, without metrics it must be INCONCLUSIVE, with a limit that nothing keeps it must FAIL, and in the weakened variants of the environment that name it
+under closes it must FAIL too. A check that cannot fail protects nobody.
+
+It ends with exit code 0 only if every control has closed the gate. What each came to is kept in reports/proof.json, its evidence in the runs' own folders.`
+	textProveExample = `  chaos prove experiments/*.yaml --jobs 3
+  chaos prove experiments/service-kill.yaml --seed 2`
+
 	textValidateShort = "check experiments and the configuration; nothing is touched"
 	textValidateLong  = `Validate reads the experiments and chaos.yaml, and shows all problems of all files at once, each with its line.
 It also plans each experiment for the environment, so that what the environment cannot do is found before anything runs.`
 	textValidateExample = `  chaos validate experiments/*.yaml
-  chaos validate experiments --env compose
+  chaos validate experiments --env local
   chaos validate experiments/*.yaml --output sarif > problems.sarif`
 
 	textPlanShort = "show what a run would do, decided to the last detail"
@@ -78,7 +93,7 @@ const (
 	textEnvFlag           = "environment of chaos.yaml (default: its first)"
 	textConfigFlag        = "the project's configuration (default: chaos.yaml here or in a folder above)"
 	textSeedFlag          = "seed of the random picks (default: a random one, which is printed and stored)"
-	textPlanSeedFlag      = "seed of the random picks"
+	textPlanSeedFlag      = "seed of the random picks (default 0; a run draws its own unless --seed is given)"
 	textJobsFlag          = "experiments at once, each in its own environment"
 	textOnlyFlag          = "only experiments with this name; * and ? match any; repeatable"
 	textOutputFlag        = "report to write, FORMAT or FORMAT=PATH (- is stdout): %s; repeatable (default: all, to the run's folder)"
@@ -124,6 +139,9 @@ const (
 	textReportsHint      = "make it writable, or name another one with --reports"
 	textNotKept          = "the run is over, but not all of it could be kept: %w"
 	textNotKeptHint      = "what the journal holds can be shown again with `%s report %s`"
+	textIsConfig         = "this is the project's configuration, which every command checks; name experiments"
+	textNoJournal        = "there is no journal %s"
+	textWrote            = "wrote %s: %s"
 	textJournalHint      = "a journal is reports/<run id>/journal.jsonl"
 )
 
@@ -136,11 +154,12 @@ const (
 	textRunDry       = ", dry run: nothing is injected"
 	textRunWeakened  = ", weakened: %s"
 	textRunJobs      = ", %d at once"
+	textRunControl   = ", control %s: the gate must close"
 	textCannotStart  = "the run could not be started: %w"
 	textNotStarted   = "interrupted by %s before anything was started"
 	textRunFailed    = "the run had to be given up: %v\n"
 	textJobsTooFew   = "--jobs is %d, expected at least 1"
-	textFilesMissing = "name the experiments to run"
+	textFilesMissing = "name the experiments"
 	textFilesHint    = "for example `%s %s experiments/*.yaml`"
 )
 
@@ -176,7 +195,7 @@ const (
 	textRecovery           = "recovery: the steady state must hold again within %s"
 	textExited             = "%s ended by itself: %s"
 	textRestarted          = "%s is ready again after %s"
-	textCheck              = "%s %s in the %s: %s"
+	textCheck              = "%[3]s: %[1]s %[2]s: %[4]s"
 	textActive             = "%s active: %s"
 	textNoEffect           = "%s without proven effect: %s"
 	textEffectLost         = "%s lost its effect: %s"
@@ -193,6 +212,15 @@ const (
 	textEndedAs            = "%s in %s"
 )
 
+// What the controls came to.
+const (
+	textProveKept      = "\nkept in %s\n"
+	textProveNoReason  = "every check held"
+	textProveNoVariant = "no weakened variant of the environment is declared to close it"
+	textProveOpen      = "not every control has closed the gate"
+	textProveOpenHint  = "%s did not in the control %s; see run %s"
+)
+
 // The live view.
 const (
 	textLaneSummary  = "%d of %d experiments done, %s elapsed, about %s to go"
@@ -203,9 +231,11 @@ const (
 
 // What a run came to.
 const (
-	textGateOpen     = "%s  every check of %s passed, every fault was proven and every revert verified  (run %s, seed %d)\n"
-	textGateClosed   = "%s  %s  (run %s, seed %d)\n"
-	textTook         = "took %s, expected %s"
-	textTookRecovery = ", recovered in %s"
-	textReportsIn    = "journal, logs and reports: %s\n"
+	textGateOpen        = "%s  every check of %s passed, every fault was proven and every revert verified  (run %s, seed %d)\n"
+	textGateClosed      = "%s  %s  (run %s, seed %d)\n"
+	textTook            = "took %s, expected %s"
+	textTookRecovery    = ", recovered in %s"
+	textRecoveredAtOnce = ", recovered at once"
+	textNeverEnded      = "did not end"
+	textReportsIn       = "journal, logs and reports: %s\n"
 )

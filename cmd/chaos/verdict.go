@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -14,9 +16,13 @@ import (
 func verdictCommand(sys system) *cobra.Command {
 	var format string
 	c := &cobra.Command{
-		Use: "verdict JOURNAL", Short: textVerdictShort, Long: textVerdictLong, Example: textVerdictExample, Args: cobra.ExactArgs(1),
+		Use: "verdict JOURNAL", Short: textVerdictShort, Long: textVerdictLong, Example: textVerdictExample, Args: oneArgument(textOneJournal),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return showVerdict(sys, journalPath(sys, args[0]), format)
+			path, err := findJournal(sys, args[0])
+			if err != nil {
+				return err
+			}
+			return showVerdict(sys, path, format)
 		},
 	}
 	c.Flags().StringVarP(&format, "output", "o", "text", textVerdictOutputFlag)
@@ -58,11 +64,14 @@ func judge(path string) (verdict.Verdict, []journal.Event, error) {
 	return v, events, nil
 }
 
-// journalPath takes a journal, or the folder of a run.
-func journalPath(sys system, arg string) string {
+// findJournal answers the absolute path of a journal, given as it is or by the folder of its run.
+func findJournal(sys system, arg string) (string, error) {
 	path := sys.path(arg)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return filepath.Join(path, journalFile)
+		path = filepath.Join(path, journalFile)
 	}
-	return path
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", cannot(textJournalHint, textNoJournal, sys.shown(path))
+	}
+	return path, nil
 }

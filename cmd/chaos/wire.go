@@ -20,7 +20,7 @@ import (
 
 func commands(sys system) []*cobra.Command {
 	return []*cobra.Command{
-		runCommand(sys), validateCommand(sys), planCommand(sys), rollbackCommand(sys), verdictCommand(sys), reportCommand(sys), schemaCommand(sys),
+		runCommand(sys), proveCommand(sys), validateCommand(sys), planCommand(sys), rollbackCommand(sys), verdictCommand(sys), reportCommand(sys), schemaCommand(sys),
 		versionCommand(sys), agentCommand(sys), guardCommand(sys),
 	}
 }
@@ -73,5 +73,5 @@ type namedSchema struct {
 }
 
 func schemas() []namedSchema {
-	return []namedSchema{{"experiment", schema.Experiment}, {"config", schema.Config}}
+	return []namedSchema{{"experiment", schema.Experiment}, {"config", schema.Config}, {"report", schema.Report}}
 }

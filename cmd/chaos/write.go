@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/report"
@@ -37,13 +36,10 @@ func writeReports(sys system, m report.Model, dir string, outputs []output) erro
 		if err != nil {
 			return err
 		}
-		switch o.path {
-		case "-":
+		if o.path == "-" {
 			err = f.Write(sys.stdout, m)
-		case "":
-			err = report.WriteFile(filepath.Join(dir, f.File), f, m)
-		default:
-			err = report.WriteFile(o.path, f, m)
+		} else {
+			err = report.WriteFile(o.in(dir), f, m)
 		}
 		errs = append(errs, err)
 	}

@@ -41,18 +41,26 @@ func Find(name string) (Format, error) {
 	return Format{}, fmt.Errorf("there is no format %q; there are %s", name, strings.Join(names, ", "))
 }
 
-// WriteFile writes a report under a temporary name, syncs it and renames it: there is never half a report.
-func WriteFile(path string, f Format, m Model) (err error) {
+// WriteFile writes a report to its place, whole or not at all.
+func WriteFile(path string, f Format, m Model) error {
+	if err := replace(path, func(w io.Writer) error { return f.Write(w, m) }); err != nil {
+		return fmt.Errorf("write the %s report %s: %w", f.Name, path, err)
+	}
+	return nil
+}
+
+// replace writes a file under a temporary name, syncs it and renames it: there is never half a file.
+func replace(path string, write func(io.Writer) error) error {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
-		return fmt.Errorf("write the %s report: %w", f.Name, err)
+		return err
 	}
-	err = errors.Join(f.Write(file, m), file.Chmod(0o644), file.Sync(), file.Close())
+	err = errors.Join(write(file), file.Chmod(0o644), file.Sync(), file.Close())
 	if err == nil {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write the %s report %s: %w", f.Name, path, err), os.Remove(file.Name()))
+		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return nil
 }

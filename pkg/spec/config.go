@@ -17,14 +17,19 @@ type OrderedEnvironments struct {
 
 // Environment is one place to run experiments.
 type Environment struct {
-	Target     string             `yaml:"target"` // process, docker, kubernetes
-	Services   map[string]Service `yaml:"services"`
-	Compose    string             `yaml:"compose"`
-	Namespace  string             `yaml:"namespace"`
-	Prometheus Prometheus         `yaml:"prometheus"` // a string (embedded, or a URL) or a mapping
-	Thresholds map[string]string  `yaml:"thresholds"`
-	// Weakened variants take resilience away on purpose: name -> service -> variables. `--weakened NAME` must close the gate.
-	Weakened map[string]map[string]map[string]string `yaml:"weakened"`
+	Target     string              `yaml:"target"` // process, docker, kubernetes
+	Services   map[string]Service  `yaml:"services"`
+	Compose    string              `yaml:"compose"`
+	Namespace  string              `yaml:"namespace"`
+	Prometheus Prometheus          `yaml:"prometheus"` // a string (embedded, or a URL) or a mapping
+	Thresholds map[string]string   `yaml:"thresholds"`
+	Weakened   map[string]Weakened `yaml:"weakened"` // by name
+}
+
+// Weakened is a variant of an environment with resilience taken away on purpose, so that the gate can be seen to close.
+type Weakened struct {
+	Closes   []string                     `yaml:"closes"`   // the experiments that must close the gate in it
+	Services map[string]map[string]string `yaml:"services"` // service -> variables
 }
 
 // Service is one service on local processes. In Command and Env these are replaced: ${port.NAME}, ${data} (its own folder, made anew

@@ -58,10 +58,10 @@ func (k *configChecker) environment(at string, e Environment) {
 	for _, name := range names {
 		k.service(at+"/services/"+Escape(name), name, e.Services[name], names)
 	}
-	for variant, services := range e.Weakened {
-		for service := range services {
+	for variant, w := range e.Weakened {
+		for service := range w.Services {
 			if !slices.Contains(names, service) {
-				pointer := at + "/weakened/" + Escape(variant) + "/" + Escape(service)
+				pointer := at + "/weakened/" + Escape(variant) + "/services/" + Escape(service)
 				k.problems = append(k.problems, diag.Problem{Span: k.doc.Key(pointer), Severity: diag.Error, Rule: "unknown-service",
 					Hint: diag.DidYouMean(service, names), Message: fmt.Sprintf("there is no service %q", service)})
 			}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"chaosgate/pkg/executor"
+	"chaosgate/pkg/plan"
+	"chaosgate/pkg/report"
+	"chaosgate/pkg/verdict"
+)
+
+// control is one way to make experiments close the gate: a run of some of them that is changed on purpose.
+type control struct {
+	name     string
+	mode     executor.Mode
+	weakened string
+	change   func(plan.Plan) plan.Plan
+	closes   func(experiment string) bool // whether the control is for an experiment
+	want     []verdict.State              // what the experiments must come to
+}
+
+func proveCommand(sys system) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use: "prove FILES...", Short: textProveShort, Long: textProveLong, Example: textProveExample, Args: someFiles(sys, "prove"),
+		RunE: func(c *cobra.Command, args []string) error {
+			f.seeded = c.Flags().Changed("seed")
+			return prove(sys, f, args)
+		},
+	}
+	f.selection.flags(c, textSeedFlag)
+	flags := c.Flags()
+	flags.IntVarP(&f.jobs, "jobs", "j", 1, textJobsFlag)
+	flags.StringVar(&f.reports, "reports", defaultReports, textReportsFlag)
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, textQuietFlag)
+	flags.BoolVar(&f.noColor, "no-color", false, textNoColorFlag)
+	return c
+}
+
+// controlsOf are the controls that an environment allows: the three that need nothing, and its weakened variants.
+func controlsOf(in input) []control {
+	all := func(string) bool { return true }
+	same := func(p plan.Plan) plan.Plan { return p }
+	controls := []control{
+		{"without-fault", executor.WithoutFault, "", same, all, []verdict.State{verdict.Inconclusive}},
+		{"scrape-cut", executor.ScrapeCut, "", same, all, []verdict.State{verdict.Inconclusive}},
+		{"impossible-limit", executor.Inject, "", plan.Impossible, all, []verdict.State{verdict.Fail}},
+	}
+	for _, variant := range sortedKeys(in.env.Weakened) {
+		closes := in.env.Weakened[variant].Closes
+		named := func(experiment string) bool { return slices.Contains(closes, experiment) }
+		controls = append(controls, control{"weakened: " + variant, executor.Inject, variant, same, named, []verdict.State{verdict.Fail}})
+	}
+	return controls
+}
+
+// prove runs every control and says whether each experiment closed the gate in it, for the right reason.
+func prove(sys system, f runFlags, args []string) error {
+	r, err := newRunning(sys, f, args)
+	if err != nil {
+		return err
+	}
+	p := proof{style: r.style}
+	for _, plan := range r.input.plans {
+		p.experiments = append(p.experiments, plan.Name)
+	}
+	for _, c := range controlsOf(r.input) {
+		if err := p.run(r, c); err != nil {
+			return err
+		}
+	}
+	return p.conclude(r)
+}
+
+// proof collects what the controls came to.
+type proof struct {
+	style       style
+	experiments []string
+	report.Proof
+}
+
+// run carries out one control over the experiments that it is for.
+func (p *proof) run(r running, c control) error {
+	var plans []plan.Plan
+	for _, one := range r.input.plans {
+		if c.closes(baseName(one.Name)) {
+			plans = append(plans, c.change(one))
+		}
+	}
+	if len(plans) == 0 {
+		return nil
+	}
+	r.input.plans, r.mode, r.control, r.flags.weakened = plans, c.mode, c.name, c.weakened
+	r.sys.stdout = io.Discard
+	var came verdict.Verdict
+	r.judged = func(v verdict.Verdict) { came = v }
+	if err := r.run(); err != nil && came.RunID == "" {
+		return err // it was not carried out, or not to its end
+	}
+	if came.Interrupted != "" || came.State == verdict.Dirty {
+		return exitWith(came.ExitCode())
+	}
+	for _, e := range came.Experiments {
+		p.Results = append(p.Results, report.ControlResult{
+			Control: c.name, Experiment: e.Name, State: e.State, Closed: slices.Contains(c.want, e.State), Why: whyOf(e), Run: came.RunID,
+		})
+	}
+	return nil
+}
+
+// baseName is the name of an experiment without its combination of a matrix.
+func baseName(name string) string {
+	base, _, _ := strings.Cut(name, "[")
+	return base
+}
+
+func whyOf(e verdict.Experiment) string {
+	for _, r := range e.Reasons {
+		if r.State == e.State {
+			return reason(verdict.Reason{Step: r.Step, Rule: r.Rule, Text: r.Text})
+		}
+	}
+	return textProveNoReason
+}
+
+// conclude shows the table, keeps it, and fails unless every control has closed the gate.
+func (p *proof) conclude(r running) error {
+	for _, name := range p.experiments {
+		if !slices.ContainsFunc(p.Results, func(c report.ControlResult) bool {
+			return c.Experiment == name && strings.HasPrefix(c.Control, "weakened: ")
+		}) {
+			p.Unproven = append(p.Unproven, name)
+		}
+	}
+	p.write(r.sys.stdout)
+	path, err := p.Keep(r.reports)
+	if err != nil {
+		return cannot(textReportsHint, "%w", err)
+	}
+	fmt.Fprintf(r.sys.stdout, textProveKept, r.sys.shown(path))
+	if open := p.Open(); len(open) > 0 {
+		return &failure{code: verdict.ExitFail, err: errors.New(textProveOpen), hint: fmt.Sprintf(textProveOpenHint, open[0].Experiment, open[0].Control, open[0].Run)}
+	}
+	return nil
+}
+
+// write shows an experiment a line, with what it came to in each control.
+func (p *proof) write(out io.Writer) {
+	width := 0
+	for _, name := range p.experiments {
+		width = max(width, len(name))
+	}
+	for _, name := range p.experiments {
+		fmt.Fprintf(out, "\n%s\n", p.style.bold(name))
+		for _, c := range p.Results {
+			if c.Experiment != name {
+				continue
+			}
+			mark, paint := "✓", p.style.green
+			if !c.Closed {
+				mark, paint = "✗", p.style.red
+			}
+			fmt.Fprintf(out, "  %s %-26s %-12s  %s\n", paint(mark), c.Control, c.State, p.style.dim(c.Why))
+		}
+		if slices.Contains(p.Unproven, name) {
+			fmt.Fprintf(out, "  %s %s\n", p.style.yellow("?"), textProveNoVariant)
+		}
+	}
+}
