@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"chaosgate/pkg/target"
@@ -211,75 +210,6 @@ func (l *onLink) Revert(ctx context.Context) (Effect, error) {
 		return Effect{}, err
 	}
 	return l.calm(ctx)
-}
-
-// calm waits until a round trip shows that the fault is gone. Another fault on the link, or a callee that cannot answer now, is no trace of this one: then the
-// link's own word counts.
-func (l *onLink) calm(ctx context.Context) (Effect, error) {
-	var took time.Duration
-	var tripErr error
-	var excuse string
-	gone, err := until(ctx, calmLimit, func(ctx context.Context) (bool, error) {
-		took, tripErr = l.trip(ctx, calmTripMax)
-		if l.effect.gone(l.before, took, tripErr) {
-			return true, nil
-		}
-		var err error
-		if excuse, err = l.others(); excuse == "" && err == nil {
-			excuse = l.cannotAnswer(ctx)
-		}
-		return excuse != "", err
-	})
-	if err != nil {
-		return Effect{}, err
-	}
-	e := Effect{Proven: gone, Readings: map[string]float64{"rtt_before_ms": milliseconds(l.before), "rtt_after_ms": milliseconds(took)}}
-	switch {
-	case excuse != "":
-		e.Summary = fmt.Sprintf("%s: %s is off the link; a round trip shows nothing now, because %s", l.name(), l.effect.held(), excuse)
-	case tripErr != nil:
-		e.Summary = fmt.Sprintf("%s: after the revert a round trip ended with: %v", l.name(), tripErr)
-	default:
-		e.Summary = fmt.Sprintf("round trip %s is %s after the revert, %s before the fault", l.name(), show(took), show(l.before))
-	}
-	return e, nil
-}
-
-// others says which other faults are on the link, "" if none is.
-func (l *onLink) others() (string, error) {
-	names, err := l.linker.Impaired(l.Link)
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == l.id })
-	if err != nil || len(names) == 0 {
-		return "", err
-	}
-	return "it is under " + strings.Join(names, " and ") + " as well", nil
-}
-
-// cannotAnswer says why nobody could answer at the far end, "" if nothing keeps it from answering.
-func (l *onLink) cannotAnswer(ctx context.Context) string {
-	inspector, ok := l.runtime.(target.Inspector)
-	if !ok {
-		return ""
-	}
-	callees, err := l.runtime.Resolve(ctx, target.Selection{Services: []string{l.To}})
-	if err != nil {
-		return ""
-	}
-	var why []string
-	for _, t := range callees {
-		st, err := inspector.Inspect(ctx, t)
-		switch {
-		case err != nil || st.Ready:
-			return ""
-		case !st.Running:
-			why = append(why, t.Instance+" does not run")
-		case st.Paused:
-			why = append(why, t.Instance+" is paused")
-		default:
-			why = append(why, t.Instance+" is not ready")
-		}
-	}
-	return strings.Join(why, " and ")
 }
 
 // restore takes a fault off a link and reads back that it is off.
