@@ -109,7 +109,7 @@ func Catalogue() []Kind {
 			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
 			Proof: "at least 90% of the size is resident, or the kernel has killed for memory",
 			Onset: memoryOnset,
-			New:   newMemoryStress, Revert: revertHosted,
+			New:   newMemoryStress, Revert: revertMemory,
 		},
 		{
 			Name:   "db.lock",

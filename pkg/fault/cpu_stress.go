@@ -54,7 +54,14 @@ func cpuOnset(Params) time.Duration { return cpuSample }
 // Prepare implements Fault.
 func (c *cpuStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	c.where = in(c.hoster.Placement(c.Target))
-	return c.arm(ctx, agent.CPUJob, c.config, "")
+	undos, err := c.arm(ctx, agent.CPUJob, c.config, helperUndo{})
+	if err != nil {
+		return nil, err
+	}
+	// Until the load begins, use counts from here.
+	c.began = time.Now()
+	c.base, err = call[agent.CPUStatus](ctx, &c.hosted, agent.Status)
+	return undos, err
 }
 
 // Inject implements Fault.

@@ -41,7 +41,7 @@ func (d *dbLock) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := sqlitefile.CheckLockable(ctx, path, d.mode); err != nil {
 		return nil, err
 	}
-	return d.arm(ctx, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: path, Mode: d.mode}, path)
+	return d.arm(ctx, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: path, Mode: d.mode}, helperUndo{Path: path})
 }
 
 // Inject implements Fault.
@@ -72,6 +72,8 @@ func (d *dbLock) measure(ctx context.Context) (Effect, error) {
 	switch {
 	case e.Proven:
 		e.Summary = fmt.Sprintf("%s: its database is locked (%s): %s from another process meets SQLITE_BUSY", d.Instance, d.mode, what)
+	case !d.touched:
+		e.Summary = d.Instance + ": its database is not locked"
 	case !now.Held:
 		e.Summary = d.Instance + ": the lock on its database is not held: the file may have been replaced"
 	default:

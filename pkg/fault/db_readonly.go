@@ -81,6 +81,8 @@ func (d *dbReadonly) measure(ctx context.Context) (Effect, error) {
 	switch {
 	case sqlitefile.IsReadOnly(last):
 		return Effect{Proven: true, Summary: d.Instance + ": its database is read-only: a write from another process meets SQLITE_READONLY"}, nil
+	case last == nil && !d.touched:
+		return Effect{Summary: d.Instance + ": its database can be written to"}, nil
 	case last == nil:
 		return Effect{Summary: d.Instance + ": its database can still be written to; the file may have been replaced"}, nil
 	}

@@ -26,6 +26,8 @@ type hosted struct {
 type helperUndo struct {
 	Process proc.ID `json:"process"`
 	Path    string  `json:"path,omitempty"` // the database that it locks
+	// Score is the OOM score that the service had before it was made the first to be killed; nil if it was not.
+	Score *int `json:"score,omitempty"`
 }
 
 func newHosted(r Request, i instance, kind string) (hosted, error) {
@@ -33,8 +35,9 @@ func newHosted(r Request, i instance, kind string) (hosted, error) {
 	return hosted{instance: i, kind: kind, hoster: hoster}, err
 }
 
-// arm starts the helper near the instance; it does nothing yet. The helper ends with the runner, so the undo is for the case that it does not.
-func (h *hosted) arm(ctx context.Context, job string, config any, path string) ([]target.Undo, error) {
+// arm starts the helper near the instance; it does nothing yet. The helper ends with the runner, so the undo is for the case that it does not; it holds what more
+// there is to take back.
+func (h *hosted) arm(ctx context.Context, job string, config any, more helperUndo) ([]target.Undo, error) {
 	if err := h.look(ctx); err != nil {
 		return nil, err
 	}
@@ -50,7 +53,8 @@ func (h *hosted) arm(ctx context.Context, job string, config any, path string) (
 		}
 		manual = fmt.Sprintf("kill -KILL %d", pid)
 	}
-	return h.undo(h.kind, helperUndo{Process: h.id, Path: path}, manual)
+	more.Process = h.id
+	return h.undo(h.kind, more, manual)
 }
 
 // call sends a command to the helper and reads its answer.

@@ -73,9 +73,9 @@ func (i *instance) fate(ctx context.Context) (string, error) {
 	switch {
 	case err != nil || i.same(now):
 		return "", err
-	case now.OOMKilled && !i.before.OOMKilled && now.Running:
+	case now.OOMKills > i.before.OOMKills && now.Running:
 		return "it was killed for memory meanwhile and runs again", nil
-	case now.OOMKilled && !i.before.OOMKilled:
+	case now.OOMKills > i.before.OOMKills:
 		return "it was killed for memory meanwhile", nil
 	case now.Running:
 		return fmt.Sprintf("it was started again meanwhile (%d restarts before, %d now)", i.before.Restarts, now.Restarts), nil

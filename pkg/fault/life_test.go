@@ -208,6 +208,13 @@ func (l life) neverInjected(t *testing.T, w *world) {
 	f := l.build(t, w)
 	wantReverted(t, f) // not even prepared
 	f, undos := l.prepared(t, w)
+	e, err := f.Check(soon(t)) // as the negative control does
+	wantEffect(t, "check", e, err, false)
+	for _, blame := range []string{"somebody", "replaced", "meanwhile", "before its time"} {
+		if strings.Contains(e.Summary, blame) {
+			t.Errorf("nothing was injected and nothing was lost, but the check says: %s", e.Summary)
+		}
+	}
 	for range 2 {
 		must(t, l.kind(t).Revert(soon(t), w, undos[0].Data, undos[0].Target))
 	}

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -28,14 +29,23 @@ type memoryStress struct {
 	config agent.MemoryConfig
 	place  target.Placement
 	ranOut bool // the kernel has killed for memory since the injection
-	score  int  // the helper's own oom_score_adj, as last read
+	// scorer makes the service the first to be killed, and score is what it had before; nil if somebody else is to be the first.
+	scorer target.OOMScorer
+	score  int
 }
+
+// firstVictim is the OOM score of what the kernel kills first.
+const firstVictim = 1000
 
 func newMemoryStress(r Request) (Fault, error) {
 	config := agent.MemoryConfig{Size: r.Params.Bytes("size"), Rate: r.Params.Flow("rate"), Victim: r.Params.Text("victim")}
 	return eachInstance(r, func(i instance) (subject, error) {
 		h, err := newHosted(r, i, "memory.stress")
-		return &memoryStress{hosted: h, config: config}, err
+		m := &memoryStress{hosted: h, config: config}
+		if err == nil && config.Victim == agent.VictimService {
+			m.scorer, err = able[target.OOMScorer](r.Runtime, target.CanHost)
+		}
+		return m, err
 	})
 }
 
@@ -52,7 +62,18 @@ func memoryOnset(p Params) time.Duration {
 func (m *memoryStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	m.place = m.hoster.Placement(m.Target)
 	m.config.Limit = m.place.MemoryLimit
-	return m.arm(ctx, agent.MemoryJob, m.config, "")
+	if m.config.Limit == 0 {
+		m.scorer = nil
+	}
+	var more helperUndo
+	if m.scorer != nil {
+		var err error
+		if m.score, err = m.scorer.OOMScore(ctx, m.Target); err != nil {
+			return nil, err
+		}
+		more.Score = &m.score
+	}
+	return m.arm(ctx, agent.MemoryJob, m.config, more)
 }
 
 // Inject implements Fault. It returns when all of the memory is filled, or when the kernel has killed somebody for it.
@@ -61,6 +82,11 @@ func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
 		return Effect{}, err
 	}
 	m.touched = true
+	if m.scorer != nil {
+		if err := setScore(ctx, m.scorer, m.Target, firstVictim); err != nil {
+			return Effect{}, err
+		}
+	}
 	now, err := m.ask(ctx, agent.Inject)
 	filled, moved := now.Filled, time.Now()
 	for err == nil && !m.ranOut && now.Filled < m.config.Size && time.Since(moved) < memoryStall {
@@ -82,11 +108,8 @@ func (m *memoryStress) ask(ctx context.Context, command string) (agent.MemorySta
 	if errors.Is(err, agent.ErrEnded) {
 		return now, err
 	}
-	if err == nil {
-		m.score = now.OOMScoreAdj
-	}
 	st, inspectErr := m.inspect(ctx)
-	m.ranOut = m.ranOut || st.OOMKilled && !m.before.OOMKilled
+	m.ranOut = m.ranOut || st.OOMKills > m.before.OOMKills
 	if errors.Is(err, errSilent) && m.ranOut {
 		err = nil
 	}
@@ -124,24 +147,14 @@ func (m *memoryStress) helperEnded(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	e := Effect{Proven: m.ranOut || st.OOMKilled && !m.before.OOMKilled, Readings: map[string]float64{"asked_bytes": float64(m.config.Size)}}
-	switch {
-	case e.Proven:
-		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed the load%s", m.Instance, m.limit(), m.notTheVictim())
-	case st.OOMKilled:
-		e.Summary = m.Instance + ": the load has ended before its time; whether for memory cannot be told, because memory had run out before it as well"
-	default:
+	kills := st.OOMKills - m.before.OOMKills
+	e := Effect{Proven: m.ranOut || kills > 0, Readings: map[string]float64{"asked_bytes": float64(m.config.Size), "oom_kills": float64(kills)}}
+	if e.Proven {
+		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed the load", m.Instance, m.limit())
+	} else {
 		e.Summary = m.Instance + ": the load has ended before its time, and not for memory"
 	}
 	return m.withFate(ctx, e)
-}
-
-// notTheVictim says why the load was killed although the service was to be.
-func (m *memoryStress) notTheVictim() string {
-	if m.config.Victim != agent.VictimService || m.score == -1000 {
-		return ""
-	}
-	return ", not the service: the load may not protect itself here (that takes CAP_SYS_RESOURCE)"
 }
 
 func (m *memoryStress) limit() string {
@@ -167,5 +180,48 @@ func (m *memoryStress) Revert(ctx context.Context) (Effect, error) {
 	if !m.touched {
 		return m.untouched(), nil
 	}
+	if err := m.giveScoreBack(ctx); err != nil {
+		return Effect{}, err
+	}
 	return Effect{Proven: true, Summary: m.Instance + ": the memory is given back, its process is gone"}, nil
+}
+
+// giveScoreBack lets the service be as likely to be killed as before. One that was started again meanwhile has its own score.
+func (m *memoryStress) giveScoreBack(ctx context.Context) error {
+	if m.scorer == nil {
+		return nil
+	}
+	now, err := m.inspect(ctx)
+	if err != nil || !m.same(now) {
+		return err
+	}
+	return setScore(ctx, m.scorer, m.Target, m.score)
+}
+
+// setScore sets an OOM score and reads it back.
+func setScore(ctx context.Context, scorer target.OOMScorer, t target.Target, score int) error {
+	if err := scorer.SetOOMScore(ctx, t, score); err != nil {
+		return err
+	}
+	got, err := scorer.OOMScore(ctx, t)
+	if err == nil && got != score {
+		err = fmt.Errorf("the OOM score of %s is %d after it was set to %d", t.Instance, got, score)
+	}
+	return err
+}
+
+// revertMemory ends the helper of a dead runner and gives the service its score back.
+func revertMemory(ctx context.Context, rt target.Runtime, data json.RawMessage, ref target.Ref) error {
+	u, err := readHelperUndo(data)
+	if err != nil {
+		return err
+	}
+	if err := endHelper(ctx, u.Process); err != nil || u.Score == nil {
+		return err
+	}
+	scorer, err := able[target.OOMScorer](rt, target.CanHost)
+	if err != nil {
+		return err
+	}
+	return setScore(ctx, scorer, target.Target{Ref: ref}, *u.Score)
 }

@@ -1,8 +1,12 @@
 package fault_test
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
+	"chaosgate/pkg/fault"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
@@ -43,28 +47,65 @@ func TestMemoryRunsOutForTheStressor(t *testing.T) {
 	if st := w.status(t); w.pid(t) != pid || !st.OOMKilled || st.Restarts != 0 {
 		t.Errorf("b was %d and is %d: %+v", pid, w.pid(t), st)
 	}
-	// A second time nobody can tell it from the first, so nothing is claimed.
+	// A second time is told from the first: the kernel counts.
 	f, _ = r.prepared(t, w)
+	e, err = f.Check(soon(t))
+	wantEffect(t, "check before the injection", e, err, false, "0B of the 400MiB asked for are resident")
 	e, err = f.Inject(soon(t))
-	wantEffect(t, "inject", e, err, false, "whether for memory cannot be told")
+	wantEffect(t, "inject", e, err, true, "the kernel has killed the load")
 	wantReverted(t, f)
 }
 
-// The kernel kills the service and not the stressor: proven as well, and told. Where the stressor may not protect itself that is told.
+// The kernel kills the service and not the stressor: proven as well, and told.
 func TestMemoryRunsOutForTheService(t *testing.T) {
 	w := limited(t)
 	pid := w.pid(t)
-	f, _ := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "400MiB", "rate": "800MiB/s", "victim": "service"}}.prepared(t, w)
-	e, err := f.Inject(soon(t))
-	if len(w.helpers(t)) == 0 {
-		wantEffect(t, "inject", e, err, true, "killed the load, not the service: the load may not protect itself here")
-		return
+	f, undos := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "400MiB", "rate": "800MiB/s", "victim": "service"}}.prepared(t, w)
+	if got := w.score(t, pid); got != "0" {
+		t.Errorf("the score of b is %s before the injection: preparing changes nothing", got)
 	}
-	wantEffect(t, "inject", e, err, true, "memory ran out, and the kernel has killed a process for it")
-	e, err = f.Check(soon(t))
-	wantEffect(t, "check", e, err, true, "it was killed for memory meanwhile")
-	wantReverted(t, f)
+	if text := string(undos[0].Data); !strings.Contains(text, `"score":0`) {
+		t.Errorf("the undo %s does not say what the score was", text)
+	}
+	_, err := f.Inject(soon(t))
+	must(t, err)
 	eventually(t, "another b is ready", func() bool { st := w.status(t); return st.Ready && st.PID != pid })
+	e, err := f.Check(soon(t))
+	wantEffect(t, "check", e, err, true, "it was killed for memory meanwhile and runs again")
+	wantReverted(t, f)
+	if got := w.score(t, w.pid(t)); got != "0" {
+		t.Errorf("the score of the new b is %s", got)
+	}
+}
+
+// A service that is the first to be killed and was not gets its score back, also from its undo alone.
+func TestTheServiceGetsItsScoreBack(t *testing.T) {
+	w := limited(t)
+	pid := w.pid(t)
+	r := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "32MiB", "victim": "service"}}
+	f, _ := r.injected(t, w)
+	if got := w.score(t, pid); got != "1000" {
+		t.Errorf("the score of b is %s under the fault, want 1000", got)
+	}
+	wantReverted(t, f)
+	if got := w.score(t, pid); got != "0" {
+		t.Errorf("the score of b is %s after the revert, want 0", got)
+	}
+	f, undos := r.prepared(t, w)
+	_, err := f.Inject(soon(t))
+	must(t, err)
+	kind, _ := fault.Find("memory.stress")
+	must(t, kind.Revert(soon(t), w, undos[0].Data, undos[0].Target))
+	if got := w.score(t, pid); got != "0" {
+		t.Errorf("the score of b is %s after its undo, want 0", got)
+	}
+}
+
+func (w *world) score(t *testing.T, pid int) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid))
+	must(t, err)
+	return strings.TrimSpace(string(text))
 }
 
 // What the helper needs for itself is more than a small size, and does not prove it.

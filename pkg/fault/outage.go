@@ -59,9 +59,12 @@ func (o *outage) Inject(ctx context.Context) (Effect, error) {
 // effect tells whether it is down now.
 func (o *outage) effect(now target.Status) Effect {
 	e := Effect{Proven: !now.Running, Readings: map[string]float64{"exit_code": float64(now.ExitCode)}}
-	if e.Proven {
+	switch {
+	case e.Proven:
 		e.Summary = fmt.Sprintf("%s (pid %d) was %s and is down", o.Instance, o.before.PID, o.did)
-	} else {
+	case !o.touched:
+		e.Summary = fmt.Sprintf("%s runs (pid %d): it was not %s", o.Instance, now.PID, o.did)
+	default:
 		e.Summary = fmt.Sprintf("%s (pid %d) was %s, but it runs again (pid %d): somebody started it", o.Instance, o.before.PID, o.did, now.PID)
 	}
 	return e

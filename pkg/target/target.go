@@ -128,6 +128,7 @@ type Status struct {
 	PID       int       `json:"pid,omitempty"`
 	Restarts  int       `json:"restarts"`
 	OOMKilled bool      `json:"oom_killed"` // at least once since Up
+	OOMKills  int64     `json:"oom_kills"`  // how often the kernel has killed a process of it, or of a helper's beside it, for memory since Up
 	ExitCode  int       `json:"exit_code"`  // of the last exit; -1 if it never exited
 	Started   time.Time `json:"started,omitzero"`
 }
@@ -221,6 +222,13 @@ type Placement struct {
 	Cgroup      bool   `json:"cgroup"`
 	Where       string `json:"where"`        // "the service's own cgroup", "beside the service: no cgroup can be made here (permission denied)"
 	MemoryLimit int64  `json:"memory_limit"` // bytes; 0 is none
+}
+
+// OOMScorer chooses whom the kernel kills first when memory runs out, among the processes that share a limit: a score from -1000 (never) to 1000 (first) of the
+// instance's main process. A process that is started later has the usual score again.
+type OOMScorer interface {
+	OOMScore(context.Context, Target) (int, error)
+	SetOOMScore(ctx context.Context, t Target, score int) error
 }
 
 // Usage is a reading of a target's resources.

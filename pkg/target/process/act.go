@@ -64,7 +64,12 @@ func (s *service) gone(ctx context.Context, p *proc.Process) error {
 	if p.ID().Alive() {
 		return fmt.Errorf("process %d of %s still lives %v after SIGKILL", p.PID(), s.instance, readbackTimeout)
 	}
-	return nil
+	return s.recorded(ctx, p)
+}
+
+// recorded waits until the supervisor has noted the end of a process that has ended: until then the state is that of a service that runs.
+func (s *service) recorded(ctx context.Context, p *proc.Process) error {
+	return s.await(ctx, func(st state) bool { return !st.running || st.process != p })
 }
 
 // Hold implements target.Killer.
@@ -126,6 +131,12 @@ func (e *Environment) Start(ctx context.Context, t target.Target) error {
 		return err
 	}
 	before, _ := s.look()
+	if before.running && !before.alive() {
+		if err := s.recorded(ctx, before.process); err != nil {
+			return fmt.Errorf("start %s: %w", s.instance, err)
+		}
+		before, _ = s.look()
+	}
 	s.ask()
 	return s.waitReady(ctx, before.exits)
 }
@@ -235,17 +246,14 @@ func (e *Environment) Inspect(ctx context.Context, t target.Target) (target.Stat
 		return target.Status{}, err
 	}
 	now, _ := s.look()
-	s.mu.Lock()
-	oom := s.oomKills > 0
-	s.mu.Unlock()
+	kills := now.oomKills
 	if s.group != nil {
-		kills, err := s.group.oomKills()
-		if err != nil {
+		var err error
+		if kills, err = s.group.oomKills(); err != nil {
 			return target.Status{}, fmt.Errorf("inspect %s: %w", s.instance, err)
 		}
-		oom = oom || kills > 0
 	}
-	st := target.Status{Restarts: now.restarts, OOMKilled: oom, ExitCode: now.lastExit, Started: now.started}
+	st := target.Status{Restarts: now.restarts, OOMKilled: kills > 0, OOMKills: kills, ExitCode: now.lastExit, Started: now.started}
 	if !now.alive() {
 		return st, nil
 	}

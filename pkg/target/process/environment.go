@@ -47,6 +47,7 @@ var (
 	_ target.Linker      = (*Environment)(nil)
 	_ target.Hoster      = (*Environment)(nil)
 	_ target.Databaser   = (*Environment)(nil)
+	_ target.OOMScorer   = (*Environment)(nil)
 )
 
 // New makes an environment in which nothing is started yet.

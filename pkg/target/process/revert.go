@@ -91,6 +91,7 @@ var (
 	_ target.Linker    = (*gone)(nil)
 	_ target.Hoster    = (*gone)(nil)
 	_ target.Databaser = (*gone)(nil)
+	_ target.OOMScorer = (*gone)(nil)
 )
 
 // Resume implements target.Pauser.
@@ -149,3 +150,6 @@ func (g *gone) Usage(context.Context, target.Target) (target.Usage, error) {
 	return target.Usage{}, target.ErrGone
 }
 func (g *gone) Database(target.Target, string) (string, error) { return "", target.ErrGone }
+
+func (g *gone) OOMScore(context.Context, target.Target) (int, error)  { return 0, target.ErrGone }
+func (g *gone) SetOOMScore(context.Context, target.Target, int) error { return target.ErrGone }

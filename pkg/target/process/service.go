@@ -191,6 +191,10 @@ func (s *service) launch() (*proc.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (command %q in %s)", err, cmd.Path, s.dir)
 	}
+	// It can be seen, and hit by a fault, from now on.
+	s.change(func(st *state) {
+		st.process, st.running, st.ready, st.started, st.hit, st.failed = p, true, false, time.Now(), hit{}, nil
+	})
 	if s.group == nil {
 		return p, nil
 	}

@@ -65,10 +65,6 @@ func (s *service) runOnce() {
 		s.couldNotStart(err)
 		return
 	}
-	began := time.Now()
-	s.change(func(st *state) {
-		st.process, st.running, st.ready, st.started, st.hit, st.failed = p, true, false, began, hit{}, nil
-	})
 	now, _ := s.look()
 	if now.ending {
 		_ = p.Kill() // Down came between the decision and the start, and has not seen this process
@@ -76,7 +72,7 @@ func (s *service) runOnce() {
 	s.events.add(s.event(target.Started, p.PID(), now.restarts))
 	ctx, stop := context.WithCancel(context.Background())
 	polled := make(chan struct{})
-	go func() { defer close(polled); s.becomeReady(ctx, p, began) }()
+	go func() { defer close(polled); s.becomeReady(ctx, p, now.started) }()
 	<-p.Done()
 	stop()
 	<-polled
