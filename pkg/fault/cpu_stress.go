@@ -77,9 +77,6 @@ func (c *cpuStress) Inject(ctx context.Context) (Effect, error) {
 	}
 	var e Effect
 	_, err = until(ctx, cpuLimit, func(ctx context.Context) (bool, error) {
-		if time.Since(c.began) < cpuSample {
-			return false, nil
-		}
 		e, err = c.measure(ctx)
 		return e.Proven, err
 	})
@@ -108,7 +105,7 @@ func (c *cpuStress) measure(ctx context.Context) (Effect, error) {
 
 // cpuFelt judges which part of what was asked was used, and which part of the machine was idle, over a time.
 func cpuFelt(used, idle float64, lasted time.Duration) bool {
-	return used >= cpuPart || used >= cpuBusy && idle <= cpuIdle && lasted >= idleAfter
+	return used >= cpuPart && lasted >= cpuSample || used >= cpuBusy && idle <= cpuIdle && lasted >= idleAfter
 }
 
 // Check implements Fault.

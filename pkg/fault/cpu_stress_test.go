@@ -15,6 +15,7 @@ func TestCPUFelt(t *testing.T) {
 	}{
 		{1, 0.5, cpuSample, true},
 		{0.5, 0.5, cpuSample, true},
+		{1, 0.5, cpuSample - 1, false}, // the least work is much of a short time
 		{0.49, 0.5, time.Minute, false},
 		{0.2, 0, time.Minute, true},
 		{0.2, 0.1, idleAfter, true},

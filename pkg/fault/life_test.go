@@ -210,7 +210,7 @@ func (l life) neverInjected(t *testing.T, w *world) {
 	f, undos := l.prepared(t, w)
 	e, err := f.Check(soon(t)) // as the negative control does
 	wantEffect(t, "check", e, err, false)
-	for _, blame := range []string{"somebody", "replaced", "meanwhile", "before its time"} {
+	for _, blame := range []string{"somebody", "replaced", "meanwhile", "before its time", "no longer"} {
 		if strings.Contains(e.Summary, blame) {
 			t.Errorf("nothing was injected and nothing was lost, but the check says: %s", e.Summary)
 		}

@@ -190,6 +190,8 @@ func (l *onLink) Check(context.Context) (Effect, error) {
 		"connections": float64(moved.Connections), "bytes_in": float64(moved.BytesIn), "bytes_out": float64(moved.BytesOut),
 	}}
 	switch {
+	case !on && !l.touched:
+		e.Summary = fmt.Sprintf("%s: %s is not on the link", l.name(), l.effect.held())
 	case !on:
 		e.Summary = fmt.Sprintf("%s: %s is no longer on the link", l.name(), l.effect.held())
 	case moved == (target.LinkStats{}):
