@@ -41,7 +41,9 @@ func TestOneShotKill(t *testing.T) {
 			if len(undos) != 0 || w.pid(t) != pid {
 				t.Errorf("undos: %v", undos)
 			}
-			e, err := f.Inject(soon(t))
+			e, err := f.Check(soon(t))
+			wantEffect(t, "check before the injection", e, err, false, "was not sent SIGKILL")
+			e, err = f.Inject(soon(t))
 			wantEffect(t, "inject", e, err, true, "b-1 (pid "+strconv.Itoa(pid)+") was killed by SIGKILL")
 			if s, err := proc.ReadStat(pid); err == nil && !s.Dead() {
 				t.Error("it lives")

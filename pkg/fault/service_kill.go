@@ -59,6 +59,8 @@ func (k *kill) Inject(ctx context.Context) (Effect, error) {
 func (k *kill) effect(gone bool, now target.Status) Effect {
 	e := Effect{Proven: gone, Summary: fmt.Sprintf("%s (pid %d) was killed by %s", k.Instance, k.before.PID, k.signal)}
 	switch {
+	case !k.touched:
+		e.Summary = fmt.Sprintf("%s (pid %d) was not sent %s", k.Instance, k.before.PID, k.signal)
 	case !gone:
 		e.Summary = fmt.Sprintf("%s (pid %d) got %s but still runs", k.Instance, k.before.PID, k.signal)
 	case now.Running:
@@ -75,7 +77,7 @@ func (k *kill) Check(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	return k.effect(!k.same(now), now), nil
+	return k.effect(k.touched && !k.same(now), now), nil
 }
 
 // Revert implements Fault.
