@@ -69,6 +69,7 @@ func Catalogue() []Kind {
 			Params: []Param{{Name: "rate", Type: Rate, Required: true, Min: "1kB/s", Doc: "of each connection and direction"}},
 			Needs:  []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
 			Proof: "the link shows the limit, and traffic passes it meanwhile",
+			Onset: bandwidthOnset,
 			New:   newBandwidth, Revert: revertLink,
 		},
 		{

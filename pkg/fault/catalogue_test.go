@@ -152,6 +152,8 @@ func TestOnset(t *testing.T) {
 	}{
 		{"network.latency", map[string]string{"delay": "300ms"}, 300 * time.Millisecond},
 		{"network.latency", map[string]string{"delay": "300ms", "direction": "both"}, 600 * time.Millisecond},
+		{"network.bandwidth", map[string]string{"rate": "1kB/s"}, 260 * time.Millisecond},
+		{"network.bandwidth", map[string]string{"rate": "1MB/s"}, 0},
 		{"network.partition", nil, 400 * time.Millisecond},
 		{"memory.stress", map[string]string{"size": "100MiB", "rate": "50MiB/s"}, 2 * time.Second},
 		{"memory.stress", map[string]string{"size": "100MiB"}, 0},

@@ -14,6 +14,14 @@ type bandwidth struct {
 	text string // as the author wrote it
 }
 
+// tripBytes is about what the request for a readiness page and its answer come to.
+const tripBytes = 260
+
+// bandwidthOnset is one such round trip.
+func bandwidthOnset(p Params) time.Duration {
+	return time.Duration(float64(tripBytes) / float64(p.Flow("rate")) * float64(time.Second)).Round(time.Millisecond)
+}
+
 func newBandwidth(r Request) (Fault, error) {
 	return newLinks(r, "network.bandwidth", bandwidth{rate: r.Params.Flow("rate"), text: r.Params.Text("rate")})
 }
