@@ -34,12 +34,7 @@ func proveCommand(sys system) *cobra.Command {
 			return prove(sys, f, args)
 		},
 	}
-	f.selection.flags(c, textSeedFlag)
-	flags := c.Flags()
-	flags.IntVarP(&f.jobs, "jobs", "j", 1, textJobsFlag)
-	flags.StringVar(&f.reports, "reports", defaultReports, textReportsFlag)
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, textQuietFlag)
-	flags.BoolVar(&f.noColor, "no-color", false, textNoColorFlag)
+	f.anyRun(c)
 	return c
 }
 

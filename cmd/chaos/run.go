@@ -37,16 +37,22 @@ func runCommand(sys system) *cobra.Command {
 			return runExperiments(sys, f, args)
 		},
 	}
+	f.anyRun(c)
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.outputs, "output", "o", nil, fmt.Sprintf(textOutputFlag, strings.Join(formatNames(), ", ")))
+	flags.BoolVar(&f.dryRun, "dry-run", false, textDryRunFlag)
+	flags.BoolVar(&f.rollback, "rollback", false, textRollbackFlag)
+	return c
+}
+
+// anyRun adds the flags of every command that runs experiments.
+func (f *runFlags) anyRun(c *cobra.Command) {
 	f.selection.flags(c, textSeedFlag)
 	flags := c.Flags()
 	flags.IntVarP(&f.jobs, "jobs", "j", 1, textJobsFlag)
-	flags.StringArrayVarP(&f.outputs, "output", "o", nil, fmt.Sprintf(textOutputFlag, strings.Join(formatNames(), ", ")))
 	flags.StringVar(&f.reports, "reports", defaultReports, textReportsFlag)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, textQuietFlag)
-	flags.BoolVar(&f.dryRun, "dry-run", false, textDryRunFlag)
-	flags.BoolVar(&f.rollback, "rollback", false, textRollbackFlag)
 	flags.BoolVar(&f.noColor, "no-color", false, textNoColorFlag)
-	return c
 }
 
 func (f runFlags) rollbackMode() rollbackMode {

@@ -18,7 +18,15 @@ import (
 	"time"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/proc"
+)
+
+var (
+	soon       = testkit.Soon
+	eventually = testkit.Eventually
+	must       = testkit.Must
+	wantError  = testkit.WantError
 )
 
 // The test binary is also the helper, and a runner that has one: ROLE says which.
@@ -167,38 +175,4 @@ func database(t *testing.T) (string, *sql.DB) {
 	_, err = db.Exec("CREATE TABLE a (v)")
 	must(t, err)
 	return file, db
-}
-
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10s: %s", what)
-		}
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("got error %q, want %q in it", err, p)
-		}
-	}
 }

@@ -11,12 +11,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
+	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/target"
 )
+
+var eventually = testkit.Eventually
 
 // The test binary is the guard and the runner of its own tests.
 func TestMain(m *testing.M) {
@@ -87,17 +89,6 @@ func change(w *journal.Writer, kind, file string) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10s: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }
 
 func TestRollbackUndoesTheNewestFirstAndGoesOnAfterAFailure(t *testing.T) {

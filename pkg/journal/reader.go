@@ -114,6 +114,20 @@ func Decode[T any](e Event) (T, error) {
 	return v, nil
 }
 
+// DecodeNew is Decode into a new value that to points to afterwards, also after an error.
+func DecodeNew[T any](e Event, to **T) error {
+	v, err := Decode[T](e)
+	*to = &v
+	return err
+}
+
+// DecodeAppend is Decode with the value added to a list, also after an error.
+func DecodeAppend[T any](e Event, to *[]T) error {
+	v, err := Decode[T](e)
+	*to = append(*to, v)
+	return err
+}
+
 // PendingUndo is an undo that is not verified as done, and where it came from.
 type PendingUndo struct {
 	target.Undo

@@ -16,7 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/proc"
+)
+
+var (
+	soon       = testkit.Soon
+	eventually = testkit.Eventually
 )
 
 // The test binary is its own child: ROLE says what it does instead of testing.
@@ -120,22 +126,6 @@ func start(t *testing.T, cmd *exec.Cmd) *proc.Process {
 		<-p.Done()
 	})
 	return p
-}
-
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eventually polls until ok or fails after 5 s.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 5s: %s", what)
-		}
-	}
 }
 
 // readPIDs waits for a file of pids that a child writes.

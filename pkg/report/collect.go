@@ -59,11 +59,11 @@ func (c *collector) add(e journal.Event) error {
 		x.Instances = append(x.Instances, i)
 		return err
 	case journal.Aborted:
-		return appendTo(e, &x.Aborts)
+		return journal.DecodeAppend(e, &x.Aborts)
 	case journal.FindingNoted:
-		return appendTo(e, &x.Findings)
+		return journal.DecodeAppend(e, &x.Findings)
 	case journal.SeriesKept:
-		return appendTo(e, &x.Charts)
+		return journal.DecodeAppend(e, &x.Charts)
 	case journal.CoverageKept:
 		v := Coverage{Step: e.Step}
 		err := into(e, &v.Coverage)
@@ -137,11 +137,11 @@ func (c *collector) step(e journal.Event, at time.Duration) error {
 	case journal.FaultActive:
 		c.open["fault "+e.Step] = at
 		evidence = FaultEvidence{} // what an earlier attempt read back shows nothing of this one
-		err = intoNew(e, &evidence.Active)
+		err = journal.DecodeNew(e, &evidence.Active)
 	case journal.FaultChecked:
-		err = intoNew(e, &evidence.Checked)
+		err = journal.DecodeNew(e, &evidence.Checked)
 	case journal.FaultReverted:
-		err = intoNew(e, &evidence.Reverted)
+		err = journal.DecodeNew(e, &evidence.Reverted)
 		c.closeBand(e.Step, at)
 	case journal.FaultEnding:
 		c.closeBand(e.Step, at)
@@ -206,17 +206,5 @@ func (c *collector) finish() {
 func into[T any](e journal.Event, to *T) error {
 	v, err := journal.Decode[T](e)
 	*to = v
-	return err
-}
-
-func intoNew[T any](e journal.Event, to **T) error {
-	v, err := journal.Decode[T](e)
-	*to = &v
-	return err
-}
-
-func appendTo[T any](e journal.Event, to *[]T) error {
-	v, err := journal.Decode[T](e)
-	*to = append(*to, v)
 	return err
 }

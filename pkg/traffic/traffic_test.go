@@ -16,10 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/target"
 )
+
+var eventually = testkit.Eventually
 
 const timeout = plan.Duration(2 * time.Second)
 
@@ -56,15 +59,6 @@ series:
 		sum += s.Value
 	}
 	return sum
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never came: %s", what)
-		}
-	}
 }
 
 func TestTheRateIsKept(t *testing.T) {

@@ -209,13 +209,13 @@ func (r *record) add(e journal.Event) error {
 	case journal.CoverageKept:
 		return r.addCoverage(e)
 	case journal.EnvironmentDown:
-		return decodeInto(e, &r.down)
+		return journal.DecodeNew(e, &r.down)
 	case journal.ExperimentEnded:
-		return decodeInto(e, &r.end)
+		return journal.DecodeNew(e, &r.end)
 	case journal.Recovered:
-		return decodeInto(e, &r.recovered)
+		return journal.DecodeNew(e, &r.recovered)
 	case journal.Aborted:
-		return decodeAppend(e, &r.aborts)
+		return journal.DecodeAppend(e, &r.aborts)
 	case journal.FindingNoted:
 		return r.addFinding(e)
 	case journal.InstanceEvent:
@@ -252,16 +252,4 @@ func (r *record) step(id string) *stepRecord {
 		r.steps[id] = &stepRecord{}
 	}
 	return r.steps[id]
-}
-
-func decodeInto[T any](e journal.Event, to **T) error {
-	v, err := journal.Decode[T](e)
-	*to = &v
-	return err
-}
-
-func decodeAppend[T any](e journal.Event, to *[]T) error {
-	v, err := journal.Decode[T](e)
-	*to = append(*to, v)
-	return err
 }

@@ -26,19 +26,19 @@ type stepRecord struct {
 func (s *stepRecord) add(e journal.Event) error {
 	switch e.Type {
 	case journal.StepEnded:
-		return decodeInto(e, &s.result)
+		return journal.DecodeNew(e, &s.result)
 	case journal.FaultArmed:
-		return decodeInto(e, &s.info)
+		return journal.DecodeNew(e, &s.info)
 	case journal.FaultActive:
 		s.from = target.Duration(e.Mono)
 		s.checked, s.reverted = nil, nil
-		return decodeInto(e, &s.active)
+		return journal.DecodeNew(e, &s.active)
 	case journal.FaultChecked:
-		return decodeInto(e, &s.checked)
+		return journal.DecodeNew(e, &s.checked)
 	case journal.FaultEnding:
 		s.to = target.Duration(e.Mono)
 	case journal.FaultReverted:
-		return decodeInto(e, &s.reverted)
+		return journal.DecodeNew(e, &s.reverted)
 	case journal.UndoRecorded:
 		s.pending++
 	case journal.UndoDone:

@@ -16,6 +16,13 @@ import (
 	"time"
 
 	"chaosgate/pkg/fault/sqlitefile"
+	"chaosgate/pkg/internal/testkit"
+)
+
+var (
+	soon      = testkit.Soon
+	must      = testkit.Must
+	wantError = testkit.WantError
 )
 
 // The test binary is also another process that uses a database: ROLE says how, FILE which.
@@ -197,35 +204,9 @@ func leaveHotJournal(t *testing.T, file string) {
 	}
 }
 
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // short is a context for what is expected to be waited for in vain.
 func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Millisecond, errors.New("time is over"))
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error, want one with %q", parts)
-		return
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("got error %q, want %q in it", err, p)
-		}
-	}
 }

@@ -18,10 +18,18 @@ import (
 	"testing"
 	"time"
 
+	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/target/process"
+)
+
+var (
+	soon       = testkit.Soon
+	eventually = testkit.Eventually
+	must       = testkit.Must
+	wantError  = testkit.WantError
 )
 
 // The test binary is also the services: ROLE says which.
@@ -251,40 +259,6 @@ func (w *world) next(t *testing.T, types ...target.EventType) target.Event {
 			}
 		case <-deadline:
 			t.Fatalf("no event %v within 10s", types)
-		}
-	}
-}
-
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 5s: %s", what)
-		}
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("got error %q, want %q in it", err, p)
 		}
 	}
 }
