@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,15 +69,18 @@ func hasEntry(environ, marker []byte) bool {
 }
 
 // KillMarked kills all processes that carry the marker, again and again until two scans in a row find none: one that forks while it is being found
-// leaves a child for the next scan. It never kills this process. Stopped processes die as well; zombies do not count, they have ended. An error means that
+// leaves a child for the next scan. What a scan has found must have ended as well: a dying process loses its environment before its files and ports. It never kills this process. Stopped processes die as well; zombies do not count, they have ended. An error means that
 // some are left when ctx ends, and names them.
 func KillMarked(ctx context.Context, marker string) error {
 	pause := time.Millisecond
+	var found []ID
 	for empty := 0; empty < 2; {
-		found, err := FindMarked(marker)
+		dying := slices.DeleteFunc(found, func(id ID) bool { return !id.Alive() })
+		visible, err := FindMarked(marker)
 		if err != nil {
 			return err
 		}
+		found = append(visible, slices.DeleteFunc(dying, func(id ID) bool { return slices.Contains(visible, id) })...)
 		if len(found) == 0 {
 			empty++
 			continue
