@@ -23,7 +23,11 @@ func closing(out io.Writer, s style, v verdict.Verdict) {
 	}
 	fmt.Fprintln(out)
 	if v.Gate == verdict.Open {
-		fmt.Fprintf(out, textGateOpen, s.bold(s.green("GATE OPEN")), plural(len(v.Experiments), "experiment"), v.RunID, v.Seed)
+		text := textGateOpen
+		if v.Injected() == 0 {
+			text = textGateOpenBare
+		}
+		fmt.Fprintf(out, text, s.bold(s.green("GATE OPEN")), plural(len(v.Experiments), "experiment"), v.RunID, v.Seed)
 		return
 	}
 	fmt.Fprintf(out, textGateClosed, s.bold(s.red("GATE CLOSED")), v.State, v.RunID, v.Seed)

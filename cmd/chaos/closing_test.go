@@ -11,7 +11,9 @@ import (
 
 func TestClosing(t *testing.T) {
 	seconds := func(n float64) target.Duration { return target.Duration(n * float64(time.Second)) }
-	good := verdict.Experiment{Name: "kill", State: verdict.Pass, Wall: seconds(12.34), Critical: seconds(12), Recovery: &verdict.Recovery{State: verdict.Pass, Took: seconds(0.5)}}
+	good := verdict.Experiment{Name: "kill", State: verdict.Pass, Wall: seconds(12.34), Critical: seconds(12), Recovery: &verdict.Recovery{State: verdict.Pass, Took: seconds(0.5)},
+		Faults: []verdict.Fault{{ID: "kill"}}}
+	bare := verdict.Experiment{Name: "bare", Wall: seconds(3), Critical: seconds(3), Faults: []verdict.Fault{{ID: "kill", Skipped: true}}}
 	bad := verdict.Experiment{Name: "latency", State: verdict.Fail, Wall: seconds(70), Critical: seconds(69)}
 	for _, c := range []struct {
 		name string
@@ -22,6 +24,11 @@ func TestClosing(t *testing.T) {
 PASS          kill  took 12.3s, expected 12s, recovered in 500ms
 
 GATE OPEN  every check of 1 experiment passed, every fault was proven and every revert verified  (run r1, seed 7)
+`},
+		{"open without a fault", verdict.Verdict{RunID: "r1", Seed: 7, Gate: verdict.Open, Experiments: []verdict.Experiment{bare}}, `
+PASS          bare  took 3s, expected 3s
+
+GATE OPEN  every check of 1 experiment passed, but no fault was injected, so nothing is shown about failure  (run r1, seed 7)
 `},
 		{"closed", verdict.Verdict{
 			RunID: "r1", Seed: 7, State: verdict.Fail, Gate: verdict.Closed, Experiments: []verdict.Experiment{good, bad},

@@ -232,6 +232,7 @@ const (
 // What a run came to.
 const (
 	textGateOpen        = "%s  every check of %s passed, every fault was proven and every revert verified  (run %s, seed %d)\n"
+	textGateOpenBare    = "%s  every check of %s passed, but no fault was injected, so nothing is shown about failure  (run %s, seed %d)\n"
 	textGateClosed      = "%s  %s  (run %s, seed %d)\n"
 	textTook            = "took %s, expected %s"
 	textTookRecovery    = ", recovered in %s"

@@ -122,7 +122,10 @@ func mark(ok bool) string {
 
 // headline is the verdict in a sentence.
 func headline(m Model) string {
-	if m.Verdict.Gate == verdict.Open {
+	switch {
+	case m.Verdict.Gate == verdict.Open && m.Verdict.Injected() == 0:
+		return fmt.Sprintf("%s passed: every required check held, but no fault was injected, so nothing is shown about failure.", allOf(len(m.Experiments)))
+	case m.Verdict.Gate == verdict.Open:
 		return fmt.Sprintf("%s passed: every required check held, every fault had a proven effect, every revert was verified.", allOf(len(m.Experiments)))
 	}
 	if len(m.Verdict.Reasons) == 0 {

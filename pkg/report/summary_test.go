@@ -42,11 +42,13 @@ func TestTheHeadline(t *testing.T) {
 	two := Model{Experiments: []Experiment{{State: verdict.Fail}, {}}}
 	two.Verdict = verdict.Verdict{Gate: verdict.Closed, Reasons: []verdict.Reason{{Experiment: "a", Step: "s", State: verdict.Fail, Text: "it is 2, expected 1"}}}
 	run := Model{Verdict: verdict.Verdict{Gate: verdict.Closed, Reasons: []verdict.Reason{{State: verdict.Error, Text: "no experiment was run"}}}}
-	open := Model{Experiments: make([]Experiment, 2), Verdict: verdict.Verdict{Gate: verdict.Open}}
+	open := Model{Experiments: make([]Experiment, 2), Verdict: verdict.Verdict{Gate: verdict.Open, Experiments: []verdict.Experiment{{Faults: make([]verdict.Fault, 1)}}}}
+	bare := Model{Experiments: make([]Experiment, 1), Verdict: verdict.Verdict{Gate: verdict.Open}}
 	for want, m := range map[string]Model{
 		"1 of 2 experiments did not pass. The worst: a, s: it is 2, expected 1.": two,
 		"No experiment was run.": run,
 		"All 2 experiments passed: every required check held, every fault had a proven effect, every revert was verified.": open,
+		"The experiment passed: every required check held, but no fault was injected, so nothing is shown about failure.":  bare,
 		"The gate is closed.": {},
 	} {
 		if got := headline(m); got != want {

@@ -110,6 +110,19 @@ type Fault struct {
 	ActiveTo   target.Duration `json:"active_to"`
 }
 
+// Injected is how many faults the run has injected: those whose own condition skipped them do not count.
+func (v Verdict) Injected() int {
+	n := 0
+	for _, e := range v.Experiments {
+		for _, f := range e.Faults {
+			if !f.Skipped {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // Recovery is the measured recovery.
 type Recovery struct {
 	State  State           `json:"state"`
