@@ -169,7 +169,7 @@ type LinkFault struct {
 	Direction string   `json:"direction,omitempty"` // "both" (default), "request", "response"
 }
 
-// LinkStats is what a link has carried since Up.
+// LinkStats is what a link has carried for its callers since Up; round trips are not in it.
 type LinkStats struct {
 	Connections int64 `json:"connections"`
 	BytesIn     int64 `json:"bytes_in"`  // from the caller

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"chaosgate/pkg/target"
 )
 
 // conn is one connection on a link: the caller's end is near, the callee's is far.
@@ -13,12 +15,23 @@ type conn struct {
 	near, far *net.TCPConn
 	in, out   atomic.Int64 // bytes from the caller, to the caller
 	halves    sync.WaitGroup
+	ours      bool // a round trip of this program, which is no traffic
 }
 
 func newConn(near, far *net.TCPConn) *conn {
-	c := &conn{near: near, far: far}
+	from, ok := near.RemoteAddr().(*net.TCPAddr)
+	c := &conn{near: near, far: far, ours: ok && from.IP.Equal(surveyor.IP)}
 	c.halves.Add(2)
 	return c
+}
+
+// addTo adds what the connection has carried so far.
+func (c *conn) addTo(s target.LinkStats) target.LinkStats {
+	if !c.ours {
+		s.BytesIn += c.in.Load()
+		s.BytesOut += c.out.Load()
+	}
+	return s
 }
 
 // half ends one of the two directions.

@@ -113,7 +113,9 @@ func (l *link) serve(near *net.TCPConn) {
 func (l *link) add(c *conn) (name string, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stats.Connections++
+	if !c.ours {
+		l.stats.Connections++
+	}
 	if l.resetting() || l.ctx.Err() != nil {
 		return "", true
 	}
@@ -126,8 +128,7 @@ func (l *link) remove(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
-	l.stats.BytesIn += c.in.Load()
-	l.stats.BytesOut += c.out.Load()
+	l.stats = c.addTo(l.stats)
 }
 
 func (l *link) resetting() bool {
@@ -276,8 +277,7 @@ func (l *link) carried() target.LinkStats {
 	defer l.mu.Unlock()
 	s := l.stats
 	for c := range l.open {
-		s.BytesIn += c.in.Load()
-		s.BytesOut += c.out.Load()
+		s = c.addTo(s)
 	}
 	return s
 }

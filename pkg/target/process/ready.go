@@ -44,7 +44,7 @@ func (s *service) readyTried() string {
 
 // get asks on a fresh connection and is nil only for a 2xx answer.
 func get(ctx context.Context, url string) error {
-	resp, err := fetch(ctx, url)
+	resp, err := fetch(ctx, nil, url)
 	if err != nil {
 		return err
 	}
@@ -54,14 +54,14 @@ func get(ctx context.Context, url string) error {
 	return nil
 }
 
-// fetch asks on a fresh connection and reads the answer to its end.
-func fetch(ctx context.Context, url string) (*http.Response, error) {
+// fetch asks on a fresh connection, from an address of this machine (nil: any), and reads the answer to its end.
+func fetch(ctx context.Context, from net.Addr, url string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: from}).DialContext},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)
