@@ -140,7 +140,7 @@ func TestFloatsSurviveJSON(t *testing.T) {
 }
 
 func BenchmarkQuery(b *testing.B) {
-	m := newMemory()
+	m := newMemory(time.Second)
 	e := newEmbedded(m, 250*time.Millisecond)
 	f := newFeed(m, map[string]string{"service": "a"}, nil)
 	now := time.Now()

@@ -50,7 +50,7 @@ type Scraper struct {
 
 // NewScraper starts scraping at once; Close ends it.
 func NewScraper(interval time.Duration, targets []Target, collectors []Collector) *Scraper {
-	m := newMemory()
+	m := newMemory(interval)
 	life, end := context.WithCancel(context.Background())
 	ctx, stop := context.WithCancel(life)
 	s := &Scraper{Embedded: newEmbedded(m, interval), client: newClient(), life: life, end: end, stop: stop}
