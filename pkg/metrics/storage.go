@@ -82,7 +82,10 @@ func (q *querier) Select(_ context.Context, _ bool, hints *storage.SelectHints, 
 	var found []storage.Series
 	for _, same := range q.series {
 		for _, s := range same {
-			if samples := thin(between(s.samples, from, to), apart); len(samples) > 0 && matches(s.labels, matchers) {
+			if !matches(s.labels, matchers) {
+				continue
+			}
+			if samples := thin(between(s.samples, from, to), apart); len(samples) > 0 {
 				found = append(found, &storage.SeriesEntry{Lset: s.labels, SampleIteratorFn: func(chunkenc.Iterator) chunkenc.Iterator {
 					return storage.NewListSeriesIterator(floats(samples))
 				}})
