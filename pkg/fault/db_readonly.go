@@ -95,11 +95,7 @@ func (d *dbReadonly) Check(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return e, err
 	}
-	fate, err := d.fate(ctx)
-	if fate != "" {
-		e.Summary += "; " + fate
-	}
-	return e, err
+	return d.withFate(ctx, e)
 }
 
 // Revert implements Fault.

@@ -130,12 +130,3 @@ func readHelperUndo(data json.RawMessage) (helperUndo, error) {
 	}
 	return u, nil
 }
-
-// withFate adds to a summary what has become of the instance under the fault.
-func (h *hosted) withFate(ctx context.Context, e Effect) (Effect, error) {
-	fate, err := h.fate(ctx)
-	if fate != "" {
-		e.Summary += "; " + fate
-	}
-	return e, err
-}

@@ -83,6 +83,15 @@ func (i *instance) fate(ctx context.Context) (string, error) {
 	return fmt.Sprintf("it has ended meanwhile, with exit code %d", now.ExitCode), nil
 }
 
+// withFate adds to a summary what has become of the instance under the fault.
+func (i *instance) withFate(ctx context.Context, e Effect) (Effect, error) {
+	fate, err := i.fate(ctx)
+	if fate != "" {
+		e.Summary += "; " + fate
+	}
+	return e, err
+}
+
 // untouched is the revert of a fault that never came to be.
 func (i *instance) untouched() Effect {
 	return Effect{Proven: true, Summary: i.Instance + ": nothing was done, so there is nothing to revert"}
