@@ -10,6 +10,7 @@ import (
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/quantity"
+	"chaosgate/pkg/stat"
 )
 
 // The keys of Observation.Events.
@@ -112,7 +113,7 @@ func judgeRatio(e plan.Expect, o journal.Observation) Judgement {
 	if j.Rule != RuleLimit {
 		return j
 	}
-	low, high := wilson(part, total)
+	low, high := stat.Wilson(part, total, z95)
 	limit := e.Limit
 	switch e.Op {
 	case plan.Max:
