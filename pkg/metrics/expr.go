@@ -125,6 +125,16 @@ func plainSelector(text string) (Selector, error) {
 	return s, nil
 }
 
+// Only answers a plain selector that in addition takes only series with this value of a label. The error is a *ParseError.
+func Only(text, label, value string) (string, error) {
+	s, err := plainSelector(text)
+	if err != nil {
+		return "", err
+	}
+	s.Matchers = append(s.Matchers, labels.MustNewMatcher(labels.MatchEqual, label, value))
+	return s.write(s.Name), nil
+}
+
 // RatioExpr is the PromQL behind a ratio of two counters.
 type RatioExpr struct {
 	Value       string // part / total
@@ -171,6 +181,21 @@ func Quantile(q float64, of string, window time.Duration) (QuantileExpr, error) 
 		Count:   fmt.Sprintf("sum(increase(%s[%s]))", s.write(s.Name+"_count"), w),
 		Buckets: buckets,
 	}, nil
+}
+
+// Mean is the PromQL behind the mean of what the histogram that the selector names, without _bucket, took in over a window.
+func Mean(of string, window time.Duration) (string, error) {
+	s, err := plainSelector(of)
+	if err != nil {
+		return "", err
+	}
+	w := duration(window)
+	return fmt.Sprintf("sum(increase(%s[%s])) / sum(increase(%s[%s]))", s.write(s.Name+"_sum"), w, s.write(s.Name+"_count"), w), nil
+}
+
+// Rise is the PromQL behind how much counters rose in a window.
+func Rise(counters string, window time.Duration) string {
+	return fmt.Sprintf("sum(increase(%s[%s]))", counters, duration(window))
 }
 
 // LastBound answers the highest finite bound of buckets as Quantile's Buckets query answers them, and whether the q-quantile lies beyond it.

@@ -63,6 +63,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 		b.step("/steps/"+strconv.Itoa(i), &e.Steps[i])
 	}
 	b.abort()
+	b.plan.Places = b.places()
 	if b.problems.Invalid() {
 		return nil, b.problems
 	}

@@ -33,6 +33,8 @@ type Plan struct {
 	Recovery  Recovery `json:"recovery"`
 	Steps     []Step   `json:"steps"` // in the order of the file
 	Abort     []Check  `json:"abort"`
+	// Places is the map along which it is followed how faults spread; the callers come first.
+	Places []Place `json:"places"`
 
 	// Expected is how long the experiment takes if all goes well, environment start apart: SteadyFor, the longest chain of Steps, Recovery.Takes.
 	Expected Duration `json:"expected"`

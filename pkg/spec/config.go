@@ -44,8 +44,19 @@ type Service struct {
 	Metrics   string            `yaml:"metrics"` // path on the http port; empty is none
 	Restart   Restart           `yaml:"restart"`
 	Databases map[string]string `yaml:"databases"` // name -> path
-	Memory    string            `yaml:"memory"`    // limit, where a cgroup can be had
-	Stop      string            `yaml:"stop"`      // grace of an orderly stop, default 5s
+	Signals   Signals           `yaml:"signals"`
+	Memory    string            `yaml:"memory"` // limit, where a cgroup can be had
+	Stop      string            `yaml:"stop"`   // grace of an orderly stop, default 5s
+}
+
+// Signals are the metrics by which it is followed how a fault spreads: plain selectors, of which only series of the service itself are taken. Empty is a default of a
+// service's own signals, and not measured of a database's.
+type Signals struct {
+	Requests  string             `yaml:"requests"` // counter
+	Errors    string             `yaml:"errors"`   // counter, a part of Requests
+	Latency   string             `yaml:"latency"`  // histogram, without _bucket
+	Inside    string             `yaml:"inside"`   // counter: errors inside, whether or not callers see them
+	Databases map[string]Signals `yaml:"databases"`
 }
 
 // Readiness is when a service counts as ready.

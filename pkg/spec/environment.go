@@ -97,6 +97,7 @@ func (k *configChecker) service(at, name string, s Service, names []string) {
 			k.add(at+"/ports/"+Escape(port), "quantity", "", "port %s is %q, expected a number from 1 to 65535", port, number)
 		}
 	}
+	k.signals(at+"/signals", s.Signals, s.Databases)
 	k.quantity(at+"/ready/within", s.Ready.Within, quantity.Time)
 	k.quantity(at+"/restart/backoff", s.Restart.Backoff, quantity.Time)
 	k.quantity(at+"/memory", s.Memory, quantity.Bytes)

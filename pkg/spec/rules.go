@@ -30,6 +30,7 @@ func Rules() []Rule {
 		{"duplicate-id", "Ids are unique in a file."},
 		{"unknown-id", "A step that is named exists."},
 		{"unknown-threshold", "A $name is one of the thresholds."},
+		{"unknown-database", "A database whose signals are named is one of the service's databases."},
 		{"unknown-service", "A service that is named in chaos.yaml exists there."},
 		{"unused", "A threshold or matrix value that nothing uses is probably a typo elsewhere."},
 		{"step-kind", "A step is exactly one thing."},

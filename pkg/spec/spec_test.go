@@ -89,7 +89,7 @@ func TestEveryRuleHasABadFile(t *testing.T) {
 			}
 		}
 	}
-	elsewhere := map[string]bool{"read": true, "file-size": true, "duplicate-name": true, "unknown-service": true, "too-many-problems": true, "mapping-size": true, "schema": true}
+	elsewhere := map[string]bool{"read": true, "file-size": true, "duplicate-name": true, "unknown-service": true, "unknown-database": true, "too-many-problems": true, "mapping-size": true, "schema": true}
 	for _, r := range Rules() {
 		if !seen[r.ID] && !elsewhere[r.ID] {
 			t.Errorf("no bad file breaks the rule %s", r.ID)
@@ -189,13 +189,13 @@ func TestConfig(t *testing.T) {
 	if c.Environments.Names[0] != "local" || c.Environments.ByName["local"].Services["service-b"].Env["RECEIPT_ROUNDS"] != "1000" {
 		t.Errorf("got %+v", c)
 	}
-	bad := "apiVersion: chaos/v1\nenvironments:\n  b:\n    target: process\n    prometheus: ftp://x\n    services:\n      s: {build: ./s, ports: {http: 0}, links: [t], memory: 5s}\n      u: {}\n    weakened: {w: {services: {r: {X: 1}}}}\n"
+	bad := "apiVersion: chaos/v1\nenvironments:\n  b:\n    target: process\n    prometheus: ftp://x\n    services:\n      s: {build: ./s, ports: {http: 0}, links: [t], memory: 5s, signals: {inside: 'rate(x[1m])', databases: {orders: {errors: 'x{'}}}}\n      u: {}\n    weakened: {w: {services: {r: {X: 1}}}}\n"
 	_, problems = ParseConfig("chaos.yaml", []byte(bad))
 	var rules []string
 	for _, p := range problems {
 		rules = append(rules, fmt.Sprintf("%d:%s", p.Line, p.Rule))
 	}
-	for _, want := range []string{"5:value", "7:quantity", "7:unknown-service", "8:missing-key", "9:unknown-service"} {
+	for _, want := range []string{"5:value", "7:quantity", "7:unknown-service", "7:promql", "7:unknown-database", "8:missing-key", "9:unknown-service"} {
 		if !strings.Contains(strings.Join(rules, " "), want) {
 			t.Errorf("no %s in %v", want, rules)
 		}

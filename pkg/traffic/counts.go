@@ -16,8 +16,8 @@ import (
 // The metrics. Durations are from sending a request until its answer has been read or given up; failed requests count as well, since their callers
 // waited too.
 const (
-	requestsTotal   = "chaos_requests_total"
-	requestDuration = "chaos_request_duration_seconds"
+	requestsTotal   = plan.CallersRequests
+	requestDuration = plan.CallersLatency
 )
 
 // noAnswer is the status of a request that was refused, reset, cut off or timed out.

@@ -23,7 +23,7 @@ var (
 		titles: map[string]string{"steady": "a check of steadyState", "step": "a step", "abort": "a condition of abortWhen", "traffic": "an entry of traffic"},
 		like:   map[string]string{"steady": "step", "abort": "step"},
 	}
-	configFormat = format{top: "the project", titles: map[string]string{"environment": "an environment", "service": "a service of an environment"}}
+	configFormat = format{top: "the project", titles: map[string]string{"environment": "an environment", "service": "a service of an environment", "databaseSignals": "signals of a database"}}
 )
 
 // object is something with keys in a schema.
