@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"chaosgate/pkg/propagation"
 )
 
 // chaos is the real program, built from this checkout.
@@ -62,6 +64,7 @@ type scenario struct {
 	State   string                         `json:"state"`
 	Reasons []struct{ State, Text string } `json:"reasons"`
 	Faults  []struct{ Effect string }      `json:"faults"`
+	Spreads []propagation.Spread           `json:"propagation"`
 }
 
 func run(t *testing.T, program string, args ...string) (code int, r report, said string) {
@@ -105,6 +108,7 @@ func TestTheGateOpensInAnyOrder(t *testing.T) {
 	if code != 0 || r.Gate != "OPEN" || len(r.Scenarios) != len(all) {
 		t.Errorf("exit code %d, gate %s, %d of %d scenarios:\n%s", code, r.Gate, len(r.Scenarios), len(all), said)
 	}
+	tookTheirWays(t, "", r)
 }
 
 // weakened says which scenarios must close the gate when which protection of the services is taken away.
@@ -145,6 +149,7 @@ func TestTheGateClosesWithoutEachProtection(t *testing.T) {
 					t.Errorf("%s is %s, expected FAIL: %+v", s.Name, s.State, s.Reasons)
 				}
 			}
+			tookTheirWays(t, w.variant, r)
 			if t.Failed() {
 				t.Log(said)
 			}

@@ -11,9 +11,12 @@ import (
 	"chaosgate/pkg/plan"
 )
 
-// keepEvidence records, when the work is done, what the metrics source knows beyond the looks: how well it has scraped, which counters fell, what the charts show.
+// keepEvidence records, when the work is done, what the metrics source knows beyond the looks: how faults spread, how well it has scraped, which counters
+// fell, what the charts show.
 func (x *experiment) keepEvidence(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	ctx = context.WithoutCancel(ctx)
+	x.keepSignals(ctx)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	services := x.measured()
 	x.keepCoverage(ctx, services)

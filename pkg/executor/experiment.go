@@ -35,6 +35,8 @@ type experiment struct {
 	began                time.Time // traffic runs from here on
 	steadyFrom, steadyTo time.Time
 	recoveredAt          time.Time // when the recovery was over, however it ended
+	recovered            bool
+	recoveryTook         time.Duration // from the end of the last fault, if it recovered
 	faults               map[string]*faultRun
 	aborted              sync.Once
 	phase                phaseBox

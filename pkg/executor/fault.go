@@ -20,6 +20,7 @@ type faultRun struct {
 	fault fault.Fault
 	undos []string
 
+	struck   time.Time // when the injection began
 	from, to time.Time // the active phase
 	over     time.Time // from when on the steady state should return
 	ended    chan struct{}
@@ -135,6 +136,7 @@ func (x *experiment) tryInject(ctx context.Context, f *faultRun) (fault.Effect, 
 	if x.mode == WithoutFault {
 		apply = f.fault.Check
 	}
+	f.struck = time.Now()
 	effect, err := apply(ctx)
 	if err != nil {
 		return effect, fmt.Errorf("inject: %w", err)

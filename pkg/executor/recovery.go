@@ -21,9 +21,12 @@ func (x *experiment) recovery(ctx context.Context) {
 	x.flush(ctx)
 	r := recoverer{x: x, end: end}
 	result := r.watch(ctx)
-	x.recoveredAt = time.Now()
+	x.recoveredAt, x.recovered = time.Now(), result.State == verdict.Pass
+	if x.recovered {
+		x.recoveryTook = time.Duration(result.Took)
+	}
 	if ctx.Err() == nil {
-		x.note(journal.Recovered, "", 0, journal.RecoveryResult{Held: result.State == verdict.Pass, Took: result.Took, Reason: result.Reason})
+		x.note(journal.Recovered, "", 0, journal.RecoveryResult{Held: x.recovered, Took: result.Took, Reason: result.Reason})
 	}
 }
 

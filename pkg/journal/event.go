@@ -40,6 +40,7 @@ const (
 	StepEnded         Type = "step.ended"         // StepResult
 	Aborted           Type = "aborted"            // AbortInfo
 	CoverageKept      Type = "coverage"           // Coverage; of a phase, or with a step of that fault's active phase
+	SignalsKept       Type = "signals"            // Signals; around a fault
 	FindingNoted      Type = "finding"            // Finding
 	SeriesKept        Type = "series"             // SeriesData; for the charts
 	Recovered         Type = "recovery"           // RecoveryResult

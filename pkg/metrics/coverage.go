@@ -44,6 +44,12 @@ func Coverage(ctx context.Context, src Source, services []string, interval time.
 	return all, nil
 }
 
+// Missed is the PromQL behind how many scrapes of a service failed in a window, all its instances together.
+func Missed(service string, window time.Duration) string {
+	selector, w := serviceSelector([]string{service}), duration(window)
+	return fmt.Sprintf("sum(count_over_time(up%s[%s])) - sum(sum_over_time(up%s[%s]))", selector, w, selector, w)
+}
+
 // vanishedQuery counts the series that had a value at the beginning and have none at the end. Set operators do not look at names, so those become labels first.
 func vanishedQuery(selector string, interval time.Duration, from, to time.Time) string {
 	at := func(t time.Time) string {

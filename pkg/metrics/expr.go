@@ -193,6 +193,18 @@ func Mean(of string, window time.Duration) (string, error) {
 	return fmt.Sprintf("sum(increase(%s[%s])) / sum(increase(%s[%s]))", s.write(s.Name+"_sum"), w, s.write(s.Name+"_count"), w), nil
 }
 
+// Slower is the PromQL behind how many of what the histogram that the selector names, without _bucket, took in over a window lay beyond one of its bounds, given as its
+// label le.
+func Slower(of, le string, window time.Duration) (string, error) {
+	s, err := plainSelector(of)
+	if err != nil {
+		return "", err
+	}
+	below := s
+	below.Matchers = append(slices.Clone(s.Matchers), labels.MustNewMatcher(labels.MatchEqual, labels.BucketLabel, le))
+	return Rise(s.write(s.Name+"_count"), window) + " - " + Rise(below.write(s.Name+"_bucket"), window), nil
+}
+
 // Rise is the PromQL behind how much counters rose in a window.
 func Rise(counters string, window time.Duration) string {
 	return fmt.Sprintf("sum(increase(%s[%s]))", counters, duration(window))

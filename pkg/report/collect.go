@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/propagation"
 	"chaosgate/pkg/verdict"
 )
 
@@ -64,6 +65,11 @@ func (c *collector) add(e journal.Event) error {
 		return journal.DecodeAppend(e, &x.Findings)
 	case journal.SeriesKept:
 		return journal.DecodeAppend(e, &x.Charts)
+	case journal.SignalsKept:
+		var v journal.Signals
+		err := into(e, &v)
+		x.Spreads = append(x.Spreads, propagation.Follow(x.Plan, e.Step, v))
+		return err
 	case journal.CoverageKept:
 		v := Coverage{Step: e.Step}
 		err := into(e, &v.Coverage)

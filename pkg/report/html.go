@@ -24,7 +24,7 @@ func WriteHTML(w io.Writer, m Model) error {
 		"lower": strings.ToLower, "mark": func(s string) string { return marks[s] }, "pill": newPill, "str": func(s fmt.Stringer) string { return s.String() },
 		"seconds":  func(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) },
 		"dur":      func(d plan.Duration) string { return short(time.Duration(d)) },
-		"timeline": timeline, "charts": chartsOf, "evidence": evidenceOf, "recoveryEvidence": recoveryEvidence, "fault": faultOf, "again": again,
+		"timeline": timeline, "charts": chartsOf, "map": mapOf, "rows": spreadRows, "evidence": evidenceOf, "recoveryEvidence": recoveryEvidence, "fault": faultOf, "again": again,
 		"logs": logsOf, "log": LogPath, "first": firstOf, "clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"plain": diag.Printable, "lines": clean, "checkState": Experiment.checkState, "faultState": Experiment.faultState, "count": counted,
 	}).Parse(pageText)

@@ -10,6 +10,7 @@ import (
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/propagation"
 	"chaosgate/pkg/quantity"
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/verdict"
@@ -43,31 +44,32 @@ type (
 		Reasons       []verdict.Reason `json:"reasons"`
 	}
 	scenario struct {
-		Name         string            `json:"name"`
-		Status       string            `json:"status"`
-		State        verdict.State     `json:"state"`
-		Title        string            `json:"title,omitempty"`
-		Owner        string            `json:"owner,omitempty"`
-		Tags         []string          `json:"tags"`
-		File         string            `json:"file"`
-		Recovery     *float64          `json:"recovery_time_seconds,omitempty"`
-		RecoveryMax  *float64          `json:"threshold_seconds,omitempty"`
-		P99          *float64          `json:"p99_latency_ms,omitempty"`
-		P99Max       *float64          `json:"threshold_ms,omitempty"`
-		Change       *float64          `json:"degradation_percent,omitempty"`
-		ChangeMax    *float64          `json:"threshold_percent,omitempty"`
-		Wall         float64           `json:"wall_seconds"`
-		CriticalPath float64           `json:"critical_path_seconds"`
-		Measured     *jsonRecovery     `json:"recovery,omitempty"`
-		Reasons      []verdict.Reason  `json:"reasons"`
-		Checks       []jsonCheck       `json:"checks"`
-		Faults       []jsonFault       `json:"faults"`
-		Phases       []jsonSpan        `json:"phases"`
-		Steps        []jsonStep        `json:"steps"`
-		Coverage     []Coverage        `json:"coverage"`
-		Findings     []journal.Finding `json:"findings"`
-		Instances    []jsonInstance    `json:"instance_events"`
-		Undos        []jsonUndo        `json:"undos"`
+		Name         string               `json:"name"`
+		Status       string               `json:"status"`
+		State        verdict.State        `json:"state"`
+		Title        string               `json:"title,omitempty"`
+		Owner        string               `json:"owner,omitempty"`
+		Tags         []string             `json:"tags"`
+		File         string               `json:"file"`
+		Recovery     *float64             `json:"recovery_time_seconds,omitempty"`
+		RecoveryMax  *float64             `json:"threshold_seconds,omitempty"`
+		P99          *float64             `json:"p99_latency_ms,omitempty"`
+		P99Max       *float64             `json:"threshold_ms,omitempty"`
+		Change       *float64             `json:"degradation_percent,omitempty"`
+		ChangeMax    *float64             `json:"threshold_percent,omitempty"`
+		Wall         float64              `json:"wall_seconds"`
+		CriticalPath float64              `json:"critical_path_seconds"`
+		Measured     *jsonRecovery        `json:"recovery,omitempty"`
+		Reasons      []verdict.Reason     `json:"reasons"`
+		Checks       []jsonCheck          `json:"checks"`
+		Faults       []jsonFault          `json:"faults"`
+		Propagation  []propagation.Spread `json:"propagation"`
+		Phases       []jsonSpan           `json:"phases"`
+		Steps        []jsonStep           `json:"steps"`
+		Coverage     []Coverage           `json:"coverage"`
+		Findings     []journal.Finding    `json:"findings"`
+		Instances    []jsonInstance       `json:"instance_events"`
+		Undos        []jsonUndo           `json:"undos"`
 	}
 	jsonCheck struct {
 		verdict.Check
@@ -156,7 +158,7 @@ func newScenario(x Experiment) scenario {
 		Name: x.Verdict.Name, Status: passOrFail(x.State == verdict.Pass), State: x.State, Title: x.Plan.Title, Owner: x.Plan.Owner,
 		Tags: list(x.Plan.Tags), File: x.Plan.File, Wall: seconds(x.Wall), CriticalPath: seconds(time.Duration(x.Plan.Expected)),
 		Reasons: list(x.Reasons), Checks: []jsonCheck{}, Faults: []jsonFault{}, Phases: []jsonSpan{}, Steps: []jsonStep{},
-		Coverage: list(x.Coverage), Findings: list(x.Findings), Instances: []jsonInstance{}, Undos: []jsonUndo{},
+		Propagation: list(x.Spreads), Coverage: list(x.Coverage), Findings: list(x.Findings), Instances: []jsonInstance{}, Undos: []jsonUndo{},
 	}
 	s.figures(x)
 	for _, c := range x.Verdict.Checks {

@@ -11,6 +11,7 @@ import (
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/propagation"
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/verdict"
 )
@@ -42,6 +43,7 @@ type Experiment struct {
 	Looks     map[string][]Look // by check
 	Faults    map[string]FaultEvidence
 	Charts    []journal.SeriesData
+	Spreads   []propagation.Spread
 	Coverage  []Coverage
 	Findings  []journal.Finding
 	Instances []InstanceEvent

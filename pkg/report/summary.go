@@ -95,6 +95,12 @@ func detail(x Experiment) string {
 		}
 		fmt.Fprintf(&b, "- **%s**%s %s\n", r.State, step, escape(r.Text))
 	}
+	for i, spread := range x.Spreads {
+		if i == 0 {
+			b.WriteString("\nHow far it travelled:\n\n")
+		}
+		fmt.Fprintf(&b, "- %s: %s\n", escape(spread.Fault), escape(spread.Summary))
+	}
 	b.WriteString(diagram(x.Plan))
 	if x.State == verdict.Pass {
 		b.WriteString("\n</details>\n")
