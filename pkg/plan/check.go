@@ -67,7 +67,10 @@ func (b *builder) probe(pointer string, s *spec.Step) Probe {
 	switch {
 	case s.Promql != nil:
 		query := strings.ReplaceAll(s.Promql.Query, metrics.IntervalVariable, millis(b.plan.Interval))
-		return Probe{Kind: "promql", Promql: &Promql{Query: query, Each: s.Promql.Each, NoData: or(s.Promql.NoData, "inconclusive"), Presence: s.Promql.Presence}}
+		_, _, proportion := metrics.Proportion(metrics.Render(query, time.Minute, time.Duration(b.plan.Interval)))
+		return Probe{Kind: "promql", Promql: &Promql{
+			Query: query, Each: s.Promql.Each, NoData: or(s.Promql.NoData, "inconclusive"), Presence: s.Promql.Presence, Proportion: proportion && s.Promql.Each == "",
+		}}
 	case s.Ratio != nil:
 		return Probe{Kind: "ratio", Ratio: &Ratio{Part: s.Ratio.Part, Total: s.Ratio.Total}}
 	case s.Quantile != nil:

@@ -171,6 +171,8 @@ type Promql struct {
 	Each     string `json:"each,omitempty"` // "", all, any
 	NoData   string `json:"no_data"`        // inconclusive, fail, zero
 	Presence string `json:"presence,omitempty"`
+	// Proportion says that the query divides a part of some events by all of them, so that it takes as many events as a Ratio does.
+	Proportion bool `json:"proportion,omitempty"`
 }
 
 // Ratio is part of total, as counter selectors.

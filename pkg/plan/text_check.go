@@ -31,7 +31,7 @@ func (p *Plan) writeCheck(w *writer, indent int, c Check, around ...string) {
 
 func (c Check) subject() string {
 	switch x := c.Probe; {
-	case x.Ratio != nil:
+	case x.Ratio != nil, x.Promql != nil && x.Promql.Proportion:
 		return "ratio of events"
 	case x.Quantile != nil:
 		return fmt.Sprintf("%g-quantile", x.Quantile.Q)

@@ -20,6 +20,10 @@ func lookPromql(ctx context.Context, d Deps, c plan.Check, w Window) journal.Obs
 		if p.NoData == "zero" {
 			q.count(ctx, eventsPresence, q.render("count(last_over_time("+p.Presence+"["+metrics.WindowVariable+"]))"))
 		}
+		if part, total, ok := metrics.Proportion(q.seen.Query); ok && p.Proportion {
+			q.count(ctx, eventsPart, part)
+			q.count(ctx, eventsTotal, total)
+		}
 		if p.NoData != "zero" || len(q.seen.Series) == 0 {
 			q.expect(ctx, q.standsOn()...)
 		}

@@ -116,6 +116,34 @@ func TestRatioNeedsEnoughEvents(t *testing.T) {
 	}
 }
 
+// Written out in PromQL a ratio takes as many events as any other.
+func TestAProportionNeedsEnoughEvents(t *testing.T) {
+	check := promql("", "", plan.Expect{On: "value", Op: plan.Max, Limit: 0.01, Unit: quantity.Percent})
+	check.Probe.Promql.Proportion = true
+	for name, c := range map[string]struct {
+		value  float64
+		events map[string]float64
+		state  State
+		rule   string
+	}{
+		"too few":                {0, map[string]float64{EventsPart: 0, EventsTotal: 298}, Inconclusive, RuleThin},
+		"enough":                 {0, map[string]float64{EventsPart: 0, EventsTotal: 299}, Pass, RuleLimit},
+		"too many errors":        {0.5, map[string]float64{EventsPart: 150, EventsTotal: 300}, Fail, RuleLimit},
+		"events are not known":   {0, nil, Inconclusive, RuleNoData},
+		"no event":               {0, map[string]float64{EventsPart: 0, EventsTotal: 0}, Inconclusive, RuleNoData},
+		"more than the whole":    {3, map[string]float64{EventsPart: 900, EventsTotal: 300}, Fail, RuleLimit},
+		"more than next to none": {7, map[string]float64{EventsPart: 0.7, EventsTotal: 0.1}, Inconclusive, RuleNoData},
+	} {
+		j := Judge(check, []journal.Observation{{Series: series(c.value), Events: c.events}})
+		if j.State != c.state || j.Rule != c.rule {
+			t.Errorf("%s: got %v by %s: %s; want %v by %s", name, j.State, j.Rule, j.Reason, c.state, c.rule)
+		}
+	}
+	if j := Judge(check, []journal.Observation{{Series: series(0, 0), Events: map[string]float64{EventsPart: 0, EventsTotal: 500}}}); j.Rule != RuleSeveral {
+		t.Errorf("two series: %v by %s", j.State, j.Rule)
+	}
+}
+
 func TestFaultlessEvents(t *testing.T) {
 	if n := faultless(0.01); n != 299 {
 		t.Errorf("%v faultless events show less than 1 %%, want 299", n)

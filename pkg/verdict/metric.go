@@ -15,8 +15,8 @@ import (
 
 // The keys of Observation.Events.
 const (
-	EventsPart     = "part"           // of ratio: how much the part counter rose
-	EventsTotal    = "total"          // of ratio: how much the total rose
+	EventsPart     = "part"           // of ratio, and of promql that is one: how much the part counter rose
+	EventsTotal    = "total"          // likewise: how much the total rose
 	EventsCount    = "count"          // of quantile: how many observations the histogram took
 	EventsLast     = "in_last_bucket" // of quantile: 1 if it lies beyond the last finite bound
 	EventsBound    = "last_bound"     // of quantile: that bound
@@ -35,6 +35,8 @@ func judgeMetric(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
 		return judgeChange(e, o)
 	case c.Probe.Ratio != nil:
 		return judgeRatio(e, o)
+	case c.Probe.Promql != nil && c.Probe.Promql.Proportion:
+		return judgeProportion(c.Probe.Promql, e, o)
 	case c.Probe.Quantile != nil:
 		return judgeQuantile(c.Probe.Quantile.Q, e, o)
 	default:
@@ -131,6 +133,14 @@ func judgeRatio(e plan.Expect, o journal.Observation) Judgement {
 		j.Reason = thin(j.Reason, part, total, low, high, limit)
 	}
 	return j
+}
+
+// judgeProportion is judgeRatio for a query of the author's. What turns out to be more than the whole is no proportion, whatever it looked like.
+func judgeProportion(p *plan.Promql, e plan.Expect, o journal.Observation) Judgement {
+	if part, ok := o.Events[EventsPart]; ok && part > o.Events[EventsTotal] && o.Events[EventsTotal] >= 1 || len(o.Series) != 1 {
+		return judgeSeries(p, e, o.Series)
+	}
+	return judgeRatio(e, o)
 }
 
 func thin(reason string, part, total, low, high, limit float64) string {
