@@ -142,7 +142,7 @@ func contains(t *testing.T, text, part string) {
 }
 
 func TestTheFirstInterruptRollsBack(t *testing.T) {
-	for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 130} {
+	for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			p := newProject(t)

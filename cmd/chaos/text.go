@@ -9,7 +9,7 @@ const (
 faults, looks with PromQL and probes whether the system holds, rolls everything back and says whether the deployment gate is OPEN or CLOSED.
 
 Exit codes: 0 gate open, 1 a check failed, 2 wrong usage, 3 invalid experiment or configuration (nothing was touched), 4 inconclusive,
-5 could not be carried out, 6 rollback incomplete, 130 and 143 interrupted after rollback.`
+5 could not be carried out, 6 rollback incomplete, 129, 130 and 143 interrupted after rollback.`
 	textRootExample = `  chaos run experiments/*.yaml
   chaos validate experiments/*.yaml
   chaos plan experiments/network-latency.yaml`

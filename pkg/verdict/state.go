@@ -47,6 +47,7 @@ const (
 	ExitInconclusive = 4
 	ExitError        = 5
 	ExitDirty        = 6
+	ExitHangup       = 129
 	ExitInterrupt    = 130
 	ExitTerminated   = 143
 )
@@ -58,6 +59,8 @@ func (v Verdict) ExitCode() int {
 		return ExitDirty
 	case v.Interrupted == "SIGTERM":
 		return ExitTerminated
+	case v.Interrupted == "SIGHUP":
+		return ExitHangup
 	case v.Interrupted != "":
 		return ExitInterrupt
 	}

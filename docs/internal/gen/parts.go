@@ -92,6 +92,7 @@ func exitTable() string {
 		{verdict.ExitInconclusive, "CLOSED", "inconclusive: the evidence is missing or too thin"},
 		{verdict.ExitError, "CLOSED", "error: the run could not be carried out"},
 		{verdict.ExitDirty, "CLOSED", "something is not undone, the environment is dirty; overrides all others"},
+		{verdict.ExitHangup, "CLOSED", "interrupted by SIGHUP (the terminal was closed), after rollback"},
 		{verdict.ExitInterrupt, "CLOSED", "interrupted by SIGINT (^C), after rollback"},
 		{verdict.ExitTerminated, "CLOSED", "interrupted by SIGTERM, after rollback"},
 	} {
