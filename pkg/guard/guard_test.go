@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -114,7 +116,7 @@ func TestRollbackUndoesTheNewestFirstAndGoesOnAfterAFailure(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "it will not go") {
 		t.Errorf("got %v, want the failed undo's error", err)
 	}
-	if !slices.Equal(order, []string{"d", "c", "b", "a"}) {
+	if !slices.Equal(order, []string{"d", "c", "b", "a", "b"}) { // what failed is tried again after the others
 		t.Errorf("undone in the order %v", order)
 	}
 	if len(result.Done) != 3 || len(result.Pending) != 1 || result.Pending[0].ID != "b" {
@@ -255,5 +257,78 @@ func TestTheRegistryKnowsWhichRunsMayHaveLeftSomething(t *testing.T) {
 	}
 	if runs, err := Runs(filepath.Join(reports, "none")); err != nil || len(runs) != 0 {
 		t.Errorf("without a folder: %v, %v", runs, err)
+	}
+}
+
+// The undo of a fault may fail until that of its environment, which is older, has taken everything away.
+func TestWhatFailsIsTriedAgainAfterTheOthers(t *testing.T) {
+	dir := t.TempDir()
+	path, file := filepath.Join(dir, "journal.jsonl"), filepath.Join(dir, "environment")
+	w, err := journal.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(w)
+	change(w, "change", file)
+	change(w, "fault", filepath.Join(dir, "fault"))
+	w.Close()
+	result, err := Rollback(t.Context(), path, "rollback", func(ctx context.Context, u target.Undo) error {
+		if u.Kind == "fault" && exists(file) {
+			return errors.New("its service is in the way")
+		}
+		return removeFile(ctx, u)
+	})
+	if err != nil || len(result.Done) != 2 || len(result.Pending) != 0 {
+		t.Errorf("got %+v, %v; want both done", result, err)
+	}
+	events, err := journal.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pending, err := journal.Pending(events); err != nil || len(pending) != 0 {
+		t.Errorf("pending %v, %v", pending, err)
+	}
+}
+
+// A user asks for a rollback while the guard is at it, or asks twice.
+func TestRollbacksOfOneJournalTakeTurns(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "journal.jsonl")
+	w, err := journal.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(w)
+	for i := range 20 {
+		change(w, "change", filepath.Join(dir, fmt.Sprint(i)))
+	}
+	w.Close()
+	var all sync.WaitGroup
+	var done atomic.Int32
+	for range 4 {
+		all.Go(func() {
+			result, err := Rollback(context.Background(), path, "rollback", removeFile)
+			if err != nil {
+				t.Error(err)
+			}
+			done.Add(int32(len(result.Done)))
+		})
+	}
+	all.Wait()
+	events, err := journal.ReadFile(path)
+	if err != nil || len(events) != 1+20+20 || done.Load() != 20 {
+		t.Errorf("%d events, %v, %d undos done; want each done once", len(events), err, done.Load())
+	}
+}
+
+func TestNothingIsLeftOfARunThatDiedBeforeItsFirstEvent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.jsonl")
+	w, err := journal.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if result, err := Rollback(t.Context(), path, "guard", removeFile); err != nil || len(result.Done)+len(result.Pending) != 0 {
+		t.Errorf("got %+v, %v", result, err)
 	}
 }

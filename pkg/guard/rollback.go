@@ -22,39 +22,62 @@ const undoTimeout = 30 * time.Second
 
 // Result says what a rollback did.
 type Result struct {
-	Done    []journal.PendingUndo
-	Pending []journal.PendingUndo // still not verified as undone
+	Released bool // of a guard: the runner said that nothing was left to do
+	Done     []journal.PendingUndo
+	Pending  []journal.PendingUndo // still not verified as undone
 }
 
 // Rollback does every pending undo of a journal, the newest first, and records each end in the journal. One that fails does not stop the
-// others; all their errors are returned together. It must not run while the journal's runner lives.
+// others, and is tried again after them: the end of its environment may be its own. All errors that remain are returned together. It must not run while the
+// journal's runner lives; while another process rolls the same journal back, it waits.
 func Rollback(ctx context.Context, path, by string, revert RevertFunc) (Result, error) {
-	var result Result
-	w, events, err := journal.Resume(path)
+	waiting, cancel := context.WithTimeout(ctx, undoTimeout)
+	defer cancel()
+	w, events, err := journal.Resume(waiting, path)
+	if errors.Is(err, journal.ErrEmpty) {
+		return Result{}, nil // it died before it had changed anything
+	}
 	if err != nil {
-		return result, err
+		return Result{}, err
 	}
 	pending, err := journal.Pending(events)
 	if err != nil {
-		return result, errors.Join(err, w.Close())
+		return Result{}, errors.Join(err, w.Close())
 	}
+	r := rollback{w: w, by: by, revert: revert, result: Result{Pending: pending}}
+	for before := -1; len(r.result.Pending) > 0 && len(r.result.Pending) != before; {
+		before = len(r.result.Pending)
+		err = r.pass(ctx)
+	}
+	return r.result, errors.Join(err, w.Close())
+}
+
+// rollback is one on its way.
+type rollback struct {
+	w      *journal.Writer
+	by     string
+	revert RevertFunc
+	result Result
+}
+
+// pass tries all that is pending once.
+func (r *rollback) pass(ctx context.Context) error {
 	var failures *multierror.Error
-	for _, p := range pending {
-		err := undo(ctx, p, revert)
+	var left []journal.PendingUndo
+	for _, p := range r.result.Pending {
+		err := undo(ctx, p, r.revert)
 		if err == nil {
-			result.Done = append(result.Done, p)
+			r.result.Done = append(r.result.Done, p)
 		} else {
-			result.Pending = append(result.Pending, p)
+			left = append(left, p)
 			failures = multierror.Append(failures, fmt.Errorf("%s on %s: %w", p.Kind, subject(p), err))
 		}
-		if err := note(w, p, by, err); err != nil {
+		if err := note(r.w, p, r.by, err); err != nil {
 			failures = multierror.Append(failures, err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		failures = multierror.Append(failures, err)
-	}
-	return result, failures.ErrorOrNil()
+	r.result.Pending = left
+	return failures.ErrorOrNil()
 }
 
 func subject(p journal.PendingUndo) string {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -88,7 +89,7 @@ func TestTornLastLineIsCutAndTheRestKept(t *testing.T) {
 	}
 	f.Close()
 
-	resumed, events, err := Resume(path)
+	resumed, events, err := Resume(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,5 +200,48 @@ func TestAnUndoThatIsNotOnDiskIsAnError(t *testing.T) {
 	w := newWriter(&fullDisk{room: 1 << 20, syncErr: errors.New("input/output error")})
 	if err := w.RecordUndo("e", "s", target.Undo{ID: "u"}); err == nil || !strings.Contains(err.Error(), "input/output") {
 		t.Errorf("got %v, want the sync's error", err)
+	}
+}
+
+// Two processes that roll the same run back would write over each other.
+func TestOnlyOneWritesAJournal(t *testing.T) {
+	path := journalPath(t)
+	w := started(t, path)
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("no patience"))
+	if _, _, err := Resume(ended, path); err == nil || !strings.Contains(err.Error(), "another process writes it: no patience") {
+		t.Errorf("while its writer was at work: got %v", err)
+	}
+	second := make(chan error)
+	go func() {
+		resumed, events, err := Resume(t.Context(), path)
+		if err == nil && len(events) != 2 {
+			err = fmt.Errorf("it read %d events, want 2: it did not wait for the writer", len(events))
+		}
+		if err == nil {
+			err = resumed.Close()
+		}
+		second <- err
+	}()
+	if err := w.Append(Entry{Type: RunEnded, Data: Outcome{OK: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnEmptyJournalIsToldApart(t *testing.T) {
+	path := journalPath(t)
+	w, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if _, _, err := Resume(t.Context(), path); !errors.Is(err, ErrEmpty) {
+		t.Errorf("got %v, want ErrEmpty", err)
 	}
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"chaosgate/pkg/target"
 )
@@ -40,22 +43,53 @@ func Create(path string, observers ...Observer) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the journal: %w", err)
 	}
+	if err := lock(context.Background(), f); err != nil { // nobody else can know the file yet
+		return nil, errors.Join(fmt.Errorf("create the journal: %w", err), f.Close())
+	}
 	return newWriter(f, observers...), nil
+}
+
+// lock makes this the only process that writes a journal: two that roll the same run back at once would write over each other. It waits until ctx ends; a writer
+// that was killed holds its lock for moments still. The lock ends with the open file, so with its process.
+func lock(ctx context.Context, f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("lock it: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another process writes it: %w", context.Cause(ctx))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 func newWriter(f file, observers ...Observer) *Writer {
 	return &Writer{file: f, start: time.Now(), observers: observers}
 }
 
-// Resume opens the journal of a run that has ended or died, to append to it. A torn last line is cut off. The events so far are returned.
-func Resume(path string, observers ...Observer) (*Writer, []Event, error) {
+// ErrEmpty means that a journal holds no event: its run died before it had done anything.
+var ErrEmpty = errors.New("it holds no event")
+
+// Resume opens the journal of a run that has ended or died, to append to it; while another process does that it waits, until ctx ends. A torn last line is cut off.
+// The events so far are returned.
+func Resume(ctx context.Context, path string, observers ...Observer) (*Writer, []Event, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the journal: %w", err)
 	}
-	events, whole, err := read(f)
+	var events []Event
+	var whole int64
+	err = lock(ctx, f)
+	if err == nil {
+		events, whole, err = read(f)
+	}
 	if err == nil && len(events) == 0 {
-		err = errors.New("it holds no event")
+		err = ErrEmpty
 	}
 	if err == nil {
 		err = f.Truncate(whole)
