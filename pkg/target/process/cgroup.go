@@ -85,9 +85,13 @@ func findV2(own string) (hierarchy, error) {
 	return hierarchy{}, last
 }
 
-// writable tries to make a cgroup and removes it.
+// tryPrefix begins the name of a cgroup that is made to see whether one can be; the number of the process that does follows.
+const tryPrefix = ownPrefix + "try-"
+
+// writable tries to make a cgroup and removes it. Nothing can be recorded before that, so what a process that was killed in between has left is removed here.
 func writable(parent string) error {
-	dir, err := os.MkdirTemp(parent, "chaos-try-")
+	removeDeadTries(parent)
+	dir, err := os.MkdirTemp(parent, tryPrefix+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		var path *fs.PathError
 		if errors.As(err, &path) {
@@ -96,6 +100,17 @@ func writable(parent string) error {
 		return err
 	}
 	return os.Remove(dir)
+}
+
+func removeDeadTries(parent string) {
+	left, _ := filepath.Glob(filepath.Join(parent, tryPrefix+"*")) // the pattern is a good one
+	for _, dir := range left {
+		name := strings.TrimPrefix(filepath.Base(dir), tryPrefix)
+		pid, _, _ := strings.Cut(name, "-")
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(dir) // it is empty, or not what it seems to be
+		}
+	}
 }
 
 // paths are the folders of a cgroup with this name, without repetition.

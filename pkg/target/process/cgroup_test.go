@@ -1,9 +1,11 @@
 package process
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,5 +131,22 @@ func TestCgroupOfThisMachine(t *testing.T) {
 		if err := removeCgroup(long, dir); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A process that is killed while it tries leaves an empty cgroup that is recorded nowhere.
+func TestTriesOfDeadProcessesAreRemoved(t *testing.T) {
+	root := t.TempDir()
+	dead, alive := filepath.Join(root, "chaos-try-999999999-1"), filepath.Join(root, fmt.Sprintf("chaos-try-%d-1", os.Getppid()))
+	for _, dir := range []string{dead, alive} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writable(root); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(root, "*")); !slices.Equal(left, []string{alive}) {
+		t.Errorf("left: %v, want only that of a live process", left)
 	}
 }

@@ -110,11 +110,19 @@ func TestRevertOfWhatNeverCameToBe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "chaos-empty")
 	data := json.RawMessage(`{"marker":"CHAOS_ENVIRONMENT=never/x","work_dir":"` + dir + `"}`)
 	must(t, process.RevertEnvironment(soon(t), data))
-	must(t, os.Mkdir(dir, 0o755)) // died between making it and stamping it
-	must(t, process.RevertEnvironment(soon(t), data))
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Error("it is left")
+	for _, stamp := range []string{"none", "", "CHAOS_ENVIRONMENT=nev"} { // died between making it and stamping it, or while stamping it
+		must(t, os.Mkdir(dir, 0o755))
+		if stamp != "none" {
+			must(t, os.WriteFile(filepath.Join(dir, ".chaos-environment"), []byte(stamp), 0o600))
+		}
+		must(t, process.RevertEnvironment(soon(t), data))
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("with the stamp %q it is left", stamp)
+		}
 	}
+	must(t, os.MkdirAll(filepath.Join(dir, "precious"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, ".chaos-environment"), nil, 0o600))
+	wantError(t, process.RevertEnvironment(soon(t), data), "does not say that it belongs to")
 }
 
 // What a person is told to do works.

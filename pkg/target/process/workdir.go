@@ -55,15 +55,25 @@ func removeWorkDir(dir, marker string) error {
 			return nil
 		}
 	}
+	if err == nil && torn(dir, string(stamp), marker) {
+		return removeTree(dir)
+	}
 	if err != nil || string(stamp) != marker {
 		return fmt.Errorf("%s is not removed: its %s does not say that it belongs to %s", dir, stampFile, marker)
 	}
 	return removeTree(dir)
 }
 
-// removeTree removes a folder, also when a fault or a service has taken away the right to write in it.
+// torn says whether the runner died while it wrote the stamp: then there is a part of it, and nothing else.
+func torn(dir, stamp, marker string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 1 && len(stamp) < len(marker) && strings.HasPrefix(marker, stamp)
+}
+
+// removeTree removes a folder, also when a fault or a service has taken away the right to write in it. The stamp goes last: who is killed while removing leaves
+// a folder that still says whose it is.
 func removeTree(dir string) error {
-	if err := os.RemoveAll(dir); err == nil {
+	if err := removeAll(dir); err == nil {
 		return nil
 	}
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -72,10 +82,26 @@ func removeTree(dir string) error {
 		}
 		return nil
 	})
-	if err := os.RemoveAll(dir); err != nil {
+	if err := removeAll(dir); err != nil {
 		return fmt.Errorf("remove the folder of the services' data: %w", err)
 	}
 	return nil
+}
+
+func removeAll(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == stampFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 func checkOwn(dir string) error {
