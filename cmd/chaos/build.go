@@ -97,6 +97,17 @@ func removeDeadBuilds(work string) error {
 	return nil
 }
 
+// removePrograms removes the programs of a run that has died. Their folder is named by a file that anybody may have written, so it must look like one of ours.
+func removePrograms(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if !filepath.IsAbs(dir) || filepath.Base(filepath.Dir(dir)) != workFolder || !strings.HasPrefix(filepath.Base(dir), runBinPrefix) {
+		return fmt.Errorf("%q is not removed: it cannot be the folder of a run's programs", dir)
+	}
+	return os.RemoveAll(dir)
+}
+
 func copyPrograms(programs map[string]string, dir string) (map[string]string, error) {
 	copies := map[string]string{}
 	for service, program := range programs {

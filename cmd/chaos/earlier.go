@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +38,7 @@ func leftovers(ctx context.Context, reports string) ([]leftover, error) {
 		case len(pending) > 0:
 			left = append(left, leftover{Run: r, pending: pending})
 		default:
-			if err := r.Forget(); err != nil {
+			if err := forget(r); err != nil {
 				return nil, fmt.Errorf("forget the earlier run %s: %w", r.ID, err)
 			}
 		}
@@ -75,7 +76,12 @@ func rollBack(ctx context.Context, say func(string), l leftover) error {
 	if err != nil {
 		return cannot("", textRollbackFailed, l.ID, err)
 	}
-	return l.Forget()
+	return forget(l.Run)
+}
+
+// forget removes what a dead run with nothing left to undo has on disk beside its reports: the programs that were copied for it, and its entry in the registry.
+func forget(r guard.Run) error {
+	return errors.Join(removePrograms(r.Programs), r.Forget())
 }
 
 // refuseOver says that earlier runs have to be rolled back first, or does that if the user said so.

@@ -27,15 +27,15 @@ func guardCommand(sys system) *cobra.Command {
 	}
 }
 
-// serveGuard waits for the runner's end. When it has had to clean up and nothing is left, the run is forgotten: there is nothing to refuse over.
+// serveGuard waits for the runner's end. If it was killed and nothing is left, the run is forgotten: there is nothing to refuse over.
 func serveGuard(ctx context.Context, sys system, path string) error {
 	result, err := guard.Serve(ctx, sys.stdin, path, revert)
-	if err != nil || len(result.Pending) > 0 || len(result.Done) == 0 {
+	if err != nil || len(result.Pending) > 0 || result.Released {
 		return err
 	}
 	l, err := leftoverOf(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.Forget(), removeIfEmpty(filepath.Join(filepath.Dir(path), guardLog)))
+	return errors.Join(forget(l.Run), removeIfEmpty(filepath.Join(filepath.Dir(path), guardLog)))
 }

@@ -193,6 +193,7 @@ func TestARunOverADirtyJournalIsRefused(t *testing.T) {
 	p := newProject(t)
 	s := p.start("run", "long.yaml")
 	p.waitFor(journal.FaultActive)
+	s.signal(syscall.SIGSTOP) // so that it does not replace its guard
 	p.killGuard()
 	s.signal(syscall.SIGKILL)
 	s.cmd.Wait()
@@ -234,4 +235,63 @@ func TestALiveRunIsNotRolledBack(t *testing.T) {
 	s.signal(syscall.SIGINT)
 	s.ends(130)
 	p.nothingIsLeft()
+}
+
+// A run goes on without its guard for a moment only: the next kill of the runner must find one.
+func TestAKilledGuardIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	s := p.start("run", "long.yaml")
+	p.waitFor(journal.FaultActive)
+	p.killGuard()
+	p.waitFor(journal.FindingNoted)
+	contains(t, p.journalText(), `"kind":"`+journal.GuardDied+`"`)
+	s.signal(syscall.SIGKILL)
+	s.cmd.Wait()
+	p.nothingIsLeft()
+	p.nothingIsPending()
+	contains(t, p.run(0, "rollback"), "nothing is left to undo")
+}
+
+// A run that cannot keep a guard changes nothing more and does not decide.
+func TestARunThatKeepsLosingItsGuardIsGivenUp(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	s := p.start("run", "long.yaml")
+	p.waitFor(journal.FaultActive)
+	for lost := range mostGuards + 1 {
+		p.killGuard()
+		if lost < mostGuards {
+			p.eventually("it is replaced", func() bool { return strings.Count(p.journalText(), journal.GuardDied) == lost+1 })
+		}
+	}
+	s.ends(5)
+	contains(t, s.stdout.String(), "something kills it")
+	p.nothingIsPending()
+	p.nothingIsLeft()
+}
+
+// The path comes from a file that anybody may have written.
+func TestOnlyProgramsOfARunAreRemoved(t *testing.T) {
+	root := t.TempDir()
+	ours, foreign := filepath.Join(root, workFolder, runBinPrefix+"1-2"), filepath.Join(root, "precious", runBinPrefix+"1-2")
+	for _, dir := range []string{ours, foreign} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removePrograms(ours); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range []string{foreign, filepath.Dir(ours), filepath.Join(workFolder, runBinPrefix+"1"), "/"} {
+		if err := removePrograms(dir); err == nil {
+			t.Errorf("%s was removed", dir)
+		}
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Error("the foreign folder is gone")
+	}
+	if _, err := os.Stat(ours); err == nil {
+		t.Error("the programs are left")
+	}
 }

@@ -67,7 +67,7 @@ func rollbackOne(ctx context.Context, sys system, path string) error {
 	}
 	if len(l.pending) == 0 {
 		fmt.Fprintf(sys.stdout, textNothingToUndo, sys.shown(path))
-		return l.Forget()
+		return forget(l.Run)
 	}
 	return rollBack(ctx, sys.say, l)
 }

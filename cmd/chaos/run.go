@@ -126,11 +126,12 @@ func (r running) run() error {
 	if err != nil {
 		return early(ctx, err)
 	}
-	s, err := r.begin(ctx, out)
+	s, err := r.begin(ctx, out, services.dir)
 	if err != nil {
 		return early(ctx, cannot("", textCannotStart, errors.Join(err, services.remove())))
 	}
 	r.tell(out, r.opening(s.id))
+	go s.guards.watch(cancel)
 	failed := make(chan error, 1)
 	go func() {
 		failed <- executor.Run(ctx, s.journal, r.input.plans, r.parts(s, services.programs), r.options())
@@ -151,8 +152,8 @@ func (r running) tell(out *feed, text string) {
 }
 
 // begin makes the run exist: its folder, its journal and its guard. After an error nothing of it is left.
-func (r running) begin(ctx context.Context, out *feed) (*session, error) {
-	s, err := openSession(r.sys, r.reports, runID(time.Now()), out.observe)
+func (r running) begin(ctx context.Context, out *feed, programs string) (*session, error) {
+	s, err := openSession(r.sys, r.reports, runID(time.Now()), programs, out.observe)
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,10 @@ type session struct {
 	id      string
 	dir     string // <reports>/<id>
 	journal *journal.Writer
-	guard   *guard.Process
+	guards  *guarding // nil before there is one
 	run     guard.Run
+
+	underWay *underWay
 }
 
 // runID sorts by time and is unlike any other: 20261123-191503-k3f9.
@@ -42,8 +44,9 @@ func runID(now time.Time) string {
 }
 
 // openSession makes the run's folder, its journal and its guard, and records the run on disk. After an error nothing of it is left.
-func openSession(sys system, reports, id string, observers ...journal.Observer) (*session, error) {
-	s := &session{id: id, dir: filepath.Join(reports, id)}
+func openSession(sys system, reports, id, programs string, observers ...journal.Observer) (*session, error) {
+	s := &session{id: id, dir: filepath.Join(reports, id), underWay: &underWay{}}
+	s.run = guard.Run{ID: id, Journal: s.journalPath(), Programs: programs}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the report folder: %w", err)
 	}
@@ -56,32 +59,40 @@ func openSession(sys system, reports, id string, observers ...journal.Observer) 
 
 func (s *session) start(sys system, reports string, observers []journal.Observer) error {
 	var err error
-	if s.journal, err = journal.Create(s.journalPath(), observers...); err != nil {
+	if s.journal, err = journal.Create(s.journalPath(), append(observers, s.underWay.observe)...); err != nil {
 		return err
 	}
-	if err := s.startGuard(sys); err != nil {
+	if s.run.Runner, err = proc.Self(); err != nil {
 		return err
 	}
-	self, err := proc.Self()
+	start := func() (*guard.Process, error) { return s.startGuard(sys, reports) }
+	first, err := start()
 	if err != nil {
 		return err
 	}
-	guardID, err := proc.Identify(s.guard.PID())
-	if err != nil {
-		return err
-	}
-	s.run, err = guard.Register(reports, guard.Run{ID: s.id, Journal: s.journalPath(), Runner: self, Guard: guardID})
-	return err
+	s.guards = &guarding{start: start, died: s.guardDied, process: first}
+	return nil
 }
 
-func (s *session) startGuard(sys system) error {
-	log, err := os.Create(filepath.Join(s.dir, guardLog))
+// startGuard starts a guard and records on disk that it is the one of this run. After an error it has ended again.
+func (s *session) startGuard(sys system, reports string) (*guard.Process, error) {
+	log, err := os.OpenFile(filepath.Join(s.dir, guardLog), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return fmt.Errorf("start the guard: %w", err)
+		return nil, fmt.Errorf("start the guard: %w", err)
 	}
 	defer log.Close()
-	s.guard, err = guard.Start(log, sys.program, "guard", s.journalPath())
-	return err
+	p, err := guard.Start(log, sys.program, "guard", s.journalPath())
+	if err != nil {
+		return nil, err
+	}
+	s.run.Guard, err = proc.Identify(p.PID())
+	if err == nil {
+		s.run, err = guard.Register(reports, s.run)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Release())
+	}
+	return p, nil
 }
 
 func (s *session) journalPath() string { return filepath.Join(s.dir, journalFile) }
@@ -89,8 +100,8 @@ func (s *session) journalPath() string { return filepath.Join(s.dir, journalFile
 // discard takes everything back, before anything was run.
 func (s *session) discard() error {
 	var err error
-	if s.guard != nil {
-		err = s.guard.Release()
+	if s.guards != nil {
+		err = s.guards.stop().Release()
 	}
 	if s.journal != nil {
 		err = errors.Join(err, s.journal.Close())
@@ -100,18 +111,21 @@ func (s *session) discard() error {
 
 // settle ends the recording. What the run has left to undo is left to the guard; what the guard could not undo is answered.
 func (s *session) settle() ([]journal.PendingUndo, error) {
+	last := s.guards.stop()
 	closed := s.journal.Close()
 	pending, err := pendingOf(s.journalPath())
 	if err != nil {
 		return nil, errors.Join(closed, err)
 	}
 	if len(pending) == 0 {
+		// The run is forgotten first: were it killed from here on, nobody would have to look at it again.
+		closed = errors.Join(closed, s.run.Forget())
 		// A guard that has died meanwhile is no loss any more: nothing is left for it to do.
-		_ = s.guard.Release()
+		_ = last.Release()
 		return nil, closed
 	}
 	// The guard exits with an error if it could not undo everything; what is left says that better.
-	_ = s.guard.Abandon()
+	_ = last.Abandon()
 	pending, err = pendingOf(s.journalPath())
 	return pending, errors.Join(closed, err)
 }

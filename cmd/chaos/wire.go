@@ -57,6 +57,7 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p,
 			})
 		},
+		Guarded: s.guards.ensure,
 		Load:    startLoad,
 		Measure: measuring(r.input.env.Prometheus, r.sys.env),
 		Fault:   fault.Find,

@@ -38,6 +38,7 @@ type Load interface {
 // Parts are what an executor works with. They are called for each experiment, from several goroutines.
 type Parts struct {
 	Open    func(plan.Plan) (target.Environment, error)
+	Guarded func() error // nil if somebody would take back a change, should this process be killed; asked before each
 	Load    func(context.Context, plan.Plan, target.Environment) (Load, error)
 	Measure func(context.Context, plan.Plan, target.Environment, Load) (Metrics, error)
 	Fault   func(kind string) (fault.Kind, bool)

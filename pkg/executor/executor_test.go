@@ -406,3 +406,26 @@ func BenchmarkChainOfWaits(b *testing.B) {
 		}
 	}
 }
+
+// Nobody would take a change back if the runner were killed, so none is made.
+func TestNothingIsChangedUnguarded(t *testing.T) {
+	trouble := errors.New("no guard")
+	for name, from := range map[string]string{"from the beginning": "", "from the second fault on": "revert first"} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.unguarded = func() error {
+				if from == "" || l.times(from) > 0 {
+					return trouble
+				}
+				return nil
+			}
+			v, _ := l.run(t.Context(), labPlan(faultStep("first", ms), faultStep("second", ms, "first")), Inject)
+			if v.Gate != verdict.Closed || v.ExitCode() != verdict.ExitError {
+				t.Errorf("gate %s, exit code %d", v.Gate, v.ExitCode())
+			}
+			if l.never("inject second"); from == "" {
+				l.never("up")
+			}
+		})
+	}
+}

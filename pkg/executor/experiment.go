@@ -106,7 +106,7 @@ func (x *experiment) inEnvironment(ctx context.Context) (wall time.Duration, err
 	before := time.Now()
 	err = env.Up(ctx, func(u target.Undo) error {
 		undos = append(undos, u.ID)
-		return x.journal.RecordUndo(x.plan.Name, "", u)
+		return x.recordUndo("", u)
 	})
 	if err != nil {
 		x.undone(undos, x.down(ctx))
@@ -118,6 +118,14 @@ func (x *experiment) inEnvironment(ctx context.Context) (wall time.Duration, err
 	x.undone(undos, x.down(ctx))
 	<-watched.done
 	return wall, err
+}
+
+// recordUndo puts an undo on disk. After an error the change must not be made: nobody would take it back if this process were killed.
+func (x *experiment) recordUndo(step string, u target.Undo) error {
+	if err := x.parts.Guarded(); err != nil {
+		return err
+	}
+	return x.journal.RecordUndo(x.plan.Name, step, u)
 }
 
 func (x *experiment) down(ctx context.Context) error {

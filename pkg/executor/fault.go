@@ -93,7 +93,7 @@ func (x *experiment) prepare(ctx context.Context, f *faultRun) error {
 func (x *experiment) recordUndos(f *faultRun, undos []target.Undo) error {
 	for i, u := range undos {
 		u.ID = fmt.Sprintf("%s/%s/%d.%d", x.plan.Name, f.step.ID, f.attempts, i+1)
-		if err := x.journal.RecordUndo(x.plan.Name, f.step.ID, u); err != nil {
+		if err := x.recordUndo(f.step.ID, u); err != nil {
 			x.failRun(err)
 			return err
 		}

@@ -29,9 +29,10 @@ type lab struct {
 	events chan target.Event
 
 	upErr, downErr, prepareErr, injectErr, revertErr error
-	unproven                                         bool // Inject answers without an error and without proof
-	fades                                            bool // Check finds the effect gone
-	injectFails                                      int  // the first so many injections fail
+	unguarded                                        func() error // why nobody would take a change back
+	unproven                                         bool         // Inject answers without an error and without proof
+	fades                                            bool         // Check finds the effect gone
+	injectFails                                      int          // the first so many injections fail
 	value                                            func(check string, w probe.Window) float64
 	hang                                             string // a check that hangs until its context ends
 	onInject                                         func()
@@ -153,6 +154,12 @@ func (f labFault) Revert(ctx context.Context) (fault.Effect, error) {
 
 func (l *lab) parts() Parts {
 	return Parts{
+		Guarded: func() error {
+			if l.unguarded == nil {
+				return nil
+			}
+			return l.unguarded()
+		},
 		Open:    func(plan.Plan) (target.Environment, error) { return l, nil },
 		Load:    func(context.Context, plan.Plan, target.Environment) (Load, error) { return l, nil },
 		Measure: func(context.Context, plan.Plan, target.Environment, Load) (Metrics, error) { return l, nil },

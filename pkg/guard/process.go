@@ -16,8 +16,10 @@ const released = "released\n"
 
 // Process is a running guard: a process in a session of its own that holds the other end of a pipe to this one.
 type Process struct {
-	cmd  *exec.Cmd
-	pipe io.WriteCloser
+	cmd   *exec.Cmd
+	pipe  io.WriteCloser
+	ended chan struct{}
+	err   error // how it ended; valid after ended is closed
 }
 
 // Start starts `command args...` as the guard. It survives the runner and its terminal; its output goes to log.
@@ -32,7 +34,35 @@ func Start(log *os.File, command string, args ...string) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
-	return &Process{cmd: cmd, pipe: pipe}, nil
+	p := &Process{cmd: cmd, pipe: pipe, ended: make(chan struct{})}
+	go func() { p.err = cmd.Wait(); close(p.ended) }()
+	return p, nil
+}
+
+// Ended is closed when the guard has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// HasEnded says whether the guard has ended.
+func (p *Process) HasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// closePipe closes this end of the pipe. That of a guard which has ended is closed already.
+func (p *Process) closePipe() error {
+	if err := p.pipe.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+func (p *Process) wait() error {
+	<-p.ended
+	return p.err
 }
 
 // PID is the guard's process id.
@@ -41,20 +71,20 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Release tells the guard that nothing is left to undo, and waits for its end.
 func (p *Process) Release() error {
 	_, err := io.WriteString(p.pipe, released)
-	return errors.Join(err, p.pipe.Close(), p.cmd.Wait())
+	return errors.Join(err, p.closePipe(), p.wait())
 }
 
 // Abandon lets the guard do its work: it undoes what is pending. It waits for its end.
 func (p *Process) Abandon() error {
-	return errors.Join(p.pipe.Close(), p.cmd.Wait())
+	return errors.Join(p.closePipe(), p.wait())
 }
 
 // Serve is the guard's own side: it waits on the pipe, and if the runner went without releasing it, it rolls the journal back. It answers what it
-// did; the zero Result after a release.
+// did.
 func Serve(ctx context.Context, pipe io.Reader, path string, revert RevertFunc) (Result, error) {
 	said, err := io.ReadAll(io.LimitReader(pipe, 1<<10))
 	if err == nil && strings.HasSuffix(string(said), released) {
-		return Result{}, nil
+		return Result{Released: true}, nil
 	}
 	return Rollback(ctx, path, "guard", revert)
 }

@@ -19,6 +19,8 @@ type Run struct {
 	Journal string  `json:"journal"` // absolute
 	Runner  proc.ID `json:"runner"`
 	Guard   proc.ID `json:"guard"`
+	// Programs is the folder of the programs that were copied for this run; "" if there is none.
+	Programs string `json:"programs,omitempty"`
 
 	file string
 }

@@ -182,7 +182,7 @@ type AbortInfo struct {
 
 // Finding is something the report must show: a service that exited by itself, a counter that was reset, a target that was not scraped.
 type Finding struct {
-	Kind    string    `json:"kind"` // "unexpected-exit", "counter-reset", "scrape-failed", "clock-jump"
+	Kind    string    `json:"kind"` // "unexpected-exit", "counter-reset", "scrape-failed", "clock-jump", "guard-died"
 	Subject string    `json:"subject"`
 	Message string    `json:"message"`
 	At      time.Time `json:"at,omitzero"`
@@ -192,6 +192,9 @@ type Finding struct {
 
 // CounterReset is the kind of the finding that counters of an instance fell.
 const CounterReset = "counter-reset"
+
+// GuardDied is the kind of the finding that the run's guard died and another one took its place.
+const GuardDied = "guard-died"
 
 // Coverage says how well each target was scraped in a phase.
 type Coverage struct {
