@@ -172,6 +172,26 @@ func TestAReleasedGuardUndoesNothing(t *testing.T) {
 	}
 }
 
+// A run must not wait for ever for a guard that cannot answer.
+func TestAStoppedGuardIsReleased(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CHAOS_TEST_AS", "guard")
+	g, err := Start(os.Stderr, os.Args[0], filepath.Join(dir, "journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(g.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the guard is stopped", func() bool { s, err := proc.ReadStat(g.PID()); return err == nil && s.Stopped() })
+	if err := g.Release(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("got %v, want that it was killed", err)
+	}
+	if !g.HasEnded() {
+		t.Error("it goes on")
+	}
+}
+
 // The runner is killed without warning; signals of its terminal do not reach the guard.
 func TestTheGuardUndoesWhatAKilledRunnerLeft(t *testing.T) {
 	dir := t.TempDir()

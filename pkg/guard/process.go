@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // released is what the runner says when it ends with nothing left to undo. Anything else at the end of the pipe means that it died.
@@ -68,10 +69,20 @@ func (p *Process) wait() error {
 // PID is the guard's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Release tells the guard that nothing is left to undo, and waits for its end.
+// releasePatience is how long a guard may take to hear that it is released.
+const releasePatience = 5 * time.Second
+
+// Release tells the guard that nothing is left to undo, and waits for its end. One that does not hear it, because somebody has stopped it, is killed: it has
+// nothing to do any more.
 func (p *Process) Release() error {
 	_, err := io.WriteString(p.pipe, released)
-	return errors.Join(err, p.closePipe(), p.wait())
+	err = errors.Join(err, p.closePipe())
+	select {
+	case <-p.ended:
+	case <-time.After(releasePatience):
+		err = errors.Join(err, p.cmd.Process.Kill())
+	}
+	return errors.Join(err, p.wait())
 }
 
 // Abandon lets the guard do its work: it undoes what is pending. It waits for its end.
