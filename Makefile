@@ -6,7 +6,11 @@ EXPERIMENTS ?= experiments/*.yaml
 # Packages in which goroutines meet: tested with the race detector, which needs a C compiler.
 RACE := ./cmd/... ./pkg/...
 
-.PHONY: all build test race run weakened lint generate bench images clean
+# Of `make killed`: the part of its kills, and the seed of their moments (0 draws one).
+SHARE ?= 1
+SEED ?= 0
+
+.PHONY: all build test race run weakened killed lint generate bench images clean
 
 all: build
 
@@ -24,6 +28,9 @@ run: build ## the main job
 
 weakened: build ## an experiment that must close the gate
 	.ci/weakened $(BIN)
+
+killed: ## runs of the shipped experiments, killed in every way at random moments: nothing may be left; half an hour
+	go test ./experiments -run TestKilledAtAnyMoment -v -timeout 2h -args -killed.share $(SHARE) -killed.seed $(SEED) -killed.within 3s
 
 lint:
 	.ci/lint

@@ -204,7 +204,7 @@ func TestADeadEndIsFound(t *testing.T) {
 
 func TestWhatIsNamedExists(t *testing.T) {
 	sources := ""
-	for _, path := range goFiles(t, "cmd", "pkg", "services", "docs") {
+	for _, path := range goFiles(t, "cmd", "pkg", "services", "docs", "experiments") {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +212,7 @@ func TestWhatIsNamedExists(t *testing.T) {
 		sources += string(text)
 	}
 	testName := regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)`")
-	goPath := regexp.MustCompile("`((?:cmd|pkg|docs|services|schema)/[A-Za-z0-9_./*-]*)`")
+	goPath := regexp.MustCompile("`((?:cmd|pkg|docs|services|schema|experiments)/[A-Za-z0-9_./*-]*)`")
 	found := 0
 	for _, d := range documents(t) {
 		for _, l := range d.prose {
