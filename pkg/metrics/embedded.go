@@ -47,6 +47,9 @@ func (e *Embedded) Describe() string { return fmt.Sprintf("embedded, every %v", 
 
 // Query implements Source.
 func (e *Embedded) Query(ctx context.Context, query string, at time.Time) (Result, error) {
+	if _, err := Parse(query); err != nil {
+		return Result{}, fmt.Errorf("query %q: %w", query, err)
+	}
 	q, err := e.engine.NewInstantQuery(ctx, e.storage, nil, query, at)
 	if err != nil {
 		return Result{}, fmt.Errorf("query %q: %w", query, err)
@@ -56,6 +59,9 @@ func (e *Embedded) Query(ctx context.Context, query string, at time.Time) (Resul
 
 // QueryRange implements Source.
 func (e *Embedded) QueryRange(ctx context.Context, query string, from, to time.Time, step time.Duration) (Result, error) {
+	if _, err := Parse(query); err != nil {
+		return Result{}, fmt.Errorf("query %q: %w", query, err)
+	}
 	q, err := e.engine.NewRangeQuery(ctx, e.storage, nil, query, from, to, step)
 	if err != nil {
 		return Result{}, fmt.Errorf("query %q: %w", query, err)

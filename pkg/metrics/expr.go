@@ -41,11 +41,11 @@ type ParseError struct {
 
 func (e *ParseError) Error() string { return e.Message }
 
-// Parse checks an expression whose variables are filled in. The error is a *ParseError, the first one found.
+// Parse checks an expression whose variables are filled in, and that it can be evaluated within the memory of a machine. The error is a *ParseError, the first one found.
 func Parse(query string) (parser.Expr, error) {
 	expr, err := promqlParser().ParseExpr(query)
 	if err == nil {
-		return expr, nil
+		return expr, steps(expr)
 	}
 	var all parser.ParseErrors
 	if errors.As(err, &all) && len(all) > 0 {
