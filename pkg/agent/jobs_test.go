@@ -119,11 +119,19 @@ func TestMemoryRate(t *testing.T) {
 
 // More than there is of addresses is an error, and the helper lives on.
 func TestMemoryThatCannotBeHad(t *testing.T) {
-	h := armed(t, agent.MemoryJob, agent.MemoryConfig{Size: 1 << 60})
+	h := armed(t, agent.MemoryJob, agent.MemoryConfig{Size: 1 << 60, Limit: 1 << 30})
 	_, err := h.Call(soon(t), agent.Inject)
 	wantError(t, err, "inject: take 1152921504606846976 bytes: ")
 	revert(t, h)
 	must(t, h.end(t))
+}
+
+// Where the service has no limit of its own, no more is taken than the machine can spare.
+func TestMemoryThatTheMachineCannotSpare(t *testing.T) {
+	c := start(t)
+	c.Client = agent.NewClient(c.in, c.out)
+	wantError(t, c.Arm(soon(t), agent.MemoryJob, agent.MemoryConfig{Size: 1 << 50}), "to spare")
+	must(t, c.end(t))
 }
 
 // Whom the kernel kills is read back from it. Protecting itself takes a privilege; where it is missing the status tells the truth.

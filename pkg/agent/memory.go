@@ -69,9 +69,27 @@ func newMemory(config json.RawMessage) (job, error) {
 		return nil, fmt.Errorf("rate is %d bytes per second, expected 0 (at once) or more", m.config.Rate)
 	}
 	if m.config.Limit == 0 {
+		if spare, err := available(); err == nil && m.config.Size > spare {
+			return nil, fmt.Errorf("size is %d bytes, and the machine has %d to spare; the service has no limit of its own", m.config.Size, spare)
+		}
 		m.config.Victim = VictimStressor
 	}
 	return m, setVictim(m.config.Victim)
+}
+
+// available is how much memory the machine can give without taking it from anybody.
+func available() (int64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes int64
+		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kilobytes); n == 1 {
+			return kilobytes << 10, nil
+		}
+	}
+	return 0, errors.New("the kernel does not say how much memory is available")
 }
 
 // setVictim makes this process the first or the last to be killed. Being the last takes a privilege; without it status tells.

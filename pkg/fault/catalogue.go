@@ -103,7 +103,7 @@ func Catalogue() []Kind {
 			Name: "memory.stress",
 			Doc:  "Fills memory in a process of its own, charged to the instance's own cgroup where one can be had: beyond its limit the kernel kills one of them.",
 			Params: []Param{
-				{Name: "size", Type: Bytes, Required: true, Min: "1MiB", Doc: "how much, resident"},
+				{Name: "size", Type: Bytes, Required: true, Min: "1MiB", Doc: "how much, resident; where the service has no limit of its own, at most what the machine has to spare"},
 				{Name: "rate", Type: Rate, Min: "1MiB/s", Doc: "how fast; without it at once"},
 				{Name: "victim", Type: Text, Choices: []string{agent.VictimService, agent.VictimStressor}, Doc: "whom the kernel kills when memory runs out; without it the kernel chooses. Where the service has no limit of its own it is always the stressor"},
 			},
