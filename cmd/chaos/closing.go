@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"chaosgate/pkg/diag"
 	"chaosgate/pkg/verdict"
 )
 
@@ -19,7 +18,7 @@ func closing(out io.Writer, s style, v verdict.Verdict) {
 	}
 	for _, e := range v.Experiments {
 		state := fmt.Sprintf("%-12s", e.State)
-		fmt.Fprintf(out, "%s  %-*s  %s\n", s.state(e.State.String(), state), width, e.Name, s.dim(figures(e)))
+		fmt.Fprintf(out, "%s  %-*s  %s\n", s.state(e.State.String(), state), width, single(e.Name), s.dim(figures(e)))
 	}
 	fmt.Fprintln(out)
 	if v.Gate == verdict.Open {
@@ -42,7 +41,7 @@ func reason(r verdict.Reason) string {
 	if place != "" {
 		place += ": "
 	}
-	return fmt.Sprintf("%s%s [%s]", place, diag.Printable(r.Text), r.Rule)
+	return fmt.Sprintf("%s%s [%s]", place, single(r.Text), r.Rule)
 }
 
 // atOnce is finer than a recovery can be seen: it is the usual time between two scrapes.

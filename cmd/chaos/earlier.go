@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"chaosgate/pkg/guard"
@@ -29,6 +30,9 @@ func leftovers(ctx context.Context, reports string) ([]leftover, error) {
 	for _, r := range runs {
 		if r.Runner.Alive() {
 			continue
+		}
+		if filepath.Dir(filepath.Dir(r.Journal)) != reports {
+			return nil, fmt.Errorf(textStrangeJournal, r.ID, reports, r.Journal)
 		}
 		waitForGuard(ctx, r)
 		pending, err := r.Pending()

@@ -68,10 +68,10 @@ func conclude(stderr io.Writer, err error) int {
 	f := &failure{code: verdict.ExitUsage, err: err, hint: textSeeHelp}
 	errors.As(err, &f)
 	if f.err != nil {
-		fmt.Fprintf(stderr, "chaos: %v\n", f.err)
+		fmt.Fprintf(stderr, "chaos: %s\n", foreign(f.err.Error()))
 	}
 	if f.hint != "" {
-		fmt.Fprintf(stderr, "  %s\n", f.hint)
+		fmt.Fprintf(stderr, "  %s\n", foreign(f.hint))
 	}
 	return f.code
 }

@@ -13,7 +13,7 @@ func (r running) finish(s *session, out *feed, failed error) error {
 	pending, kept := s.settle()
 	out.close()
 	if failed != nil {
-		fmt.Fprintf(r.talk, textRunFailed, failed)
+		fmt.Fprintf(r.talk, textRunFailed, foreign(failed.Error()))
 	}
 	v, events, err := judge(s.journalPath())
 	if err != nil {

@@ -52,7 +52,7 @@ func (l *lanes) event(e journal.Event) []string {
 	case journal.ExperimentEnded:
 		l.ended[e.Experiment] = true
 		l.running = slices.DeleteFunc(l.running, func(x *lane) bool { return x.plan.Name == e.Experiment })
-		return []string{fmt.Sprintf("%s %s %s", l.style.dim(offset(e.Mono)), l.style.bold(e.Experiment), l.style.state(r.state, r.text))}
+		return []string{fmt.Sprintf("%s %s %s", l.style.dim(offset(e.Mono)), l.style.bold(single(e.Experiment)), l.style.state(r.state, r.text))}
 	}
 	if x := l.lane(e.Experiment); x != nil {
 		x.event(e, r, told)
@@ -182,7 +182,7 @@ func (l *lanes) heading(x *lane, now time.Duration) string {
 	if x.began > 0 {
 		elapsed = now - x.began
 	}
-	return fmt.Sprintf("%s %s  %s  %s", l.style.bold(x.plan.Name), bar(elapsed, expected), clock(elapsed)+" / "+clock(expected), l.style.dim(x.phase))
+	return fmt.Sprintf("%s %s  %s  %s", l.style.bold(single(x.plan.Name)), bar(elapsed, expected), clock(elapsed)+" / "+clock(expected), l.style.dim(x.phase))
 }
 
 func (l *lanes) stepLine(s *laneStep, now time.Duration) string {

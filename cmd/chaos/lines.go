@@ -26,7 +26,7 @@ func (l *lines) line(e journal.Event, r remark) string {
 	if r.state != "" {
 		text = l.style.state(r.state, text)
 	}
-	return fmt.Sprintf("%s %s %s", l.style.dim(offset(e.Mono)), l.style.bold(e.Experiment), text)
+	return fmt.Sprintf("%s %s %s", l.style.dim(offset(e.Mono)), l.style.bold(single(e.Experiment)), text)
 }
 
 // offset is the time since the run started: +01:03.2.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -14,7 +15,8 @@ import (
 
 // live draws lanes on a terminal, in place. It writes each frame at once, and only when it differs from the last one.
 type live struct {
-	out   *os.File
+	out   io.Writer
+	fd    int // of the terminal that it is
 	lanes *lanes
 	start time.Time // of the run's clock
 	stay  []string  // lines to put above the blocks for good
@@ -29,9 +31,9 @@ const (
 	eraseBelow = "\x1b[J"
 )
 
-func newLive(out *os.File, l *lanes) *live {
+func newLive(out io.Writer, terminal *os.File, l *lanes) *live {
 	fmt.Fprint(out, hideCursor)
-	return &live{out: out, lanes: l, start: time.Now()}
+	return &live{out: out, fd: int(terminal.Fd()), lanes: l, start: time.Now()}
 }
 
 func (l *live) event(e journal.Event) {
@@ -52,7 +54,7 @@ func (l *live) close() {
 }
 
 func (l *live) draw() {
-	width, height, err := term.GetSize(int(l.out.Fd()))
+	width, height, err := term.GetSize(l.fd)
 	if err != nil || width < 1 || height < 2 {
 		width, height = 80, 24
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ type input struct {
 	kind        targetKind
 	files       []string
 	plans       []plan.Plan
+	vault       vault
 	problems    diag.List
 }
 
@@ -38,12 +40,13 @@ func loadInput(sys system, s selection, args []string) (input, error) {
 	in.dir = filepath.Dir(path)
 	in.config, in.problems = spec.LoadConfig(sys.shown(path))
 	var missing diag.List
-	in.files, missing = experimentFiles(sys, args)
+	in.files, missing = experimentFiles(sys, in.dir, args)
 	experiments, problems := spec.Load(in.files)
 	in.problems = append(append(in.problems, missing...), problems...)
 	if in.config == nil {
 		return in, nil
 	}
+	in.vault = openVault(sys, in.config)
 	if err := in.choose(s); err != nil {
 		return in, err
 	}
@@ -87,7 +90,7 @@ func noVariant(environment, name string, env spec.Environment) error {
 // plan expands, selects and plans the experiments.
 func (in *input) plan(s selection, experiments []*spec.Experiment) {
 	site := plan.Site{
-		Name: in.environment, Environment: in.env, Policy: in.config.Policy, Faults: fault.Catalogue(), Capabilities: in.kind.can, Seed: s.seed,
+		Name: in.environment, Environment: in.env, Policy: in.config.Policy, Secrets: in.config.Secrets, Faults: fault.Catalogue(), Capabilities: in.kind.can, Seed: s.seed,
 	}
 	for _, e := range experiments {
 		combinations, problems := spec.Expand(e)
@@ -99,6 +102,7 @@ func (in *input) plan(s selection, experiments []*spec.Experiment) {
 			p, problems := plan.Build(one, site)
 			in.problems = append(in.problems, problems...)
 			if p != nil {
+				in.problems = append(in.problems, in.vault.written(*p)...)
 				in.plans = append(in.plans, *p)
 			}
 		}
@@ -127,7 +131,12 @@ func (in *input) refuse(sys system) error {
 // show writes the problems for people.
 func (in *input) show(sys system) error {
 	s := sys.style(sys.stderr)
-	return in.problems.WriteText(sys.stderr, sourceLines(sys), diag.Style{Error: s.red, Warning: s.yellow, Place: s.bold, Hint: s.dim})
+	var text strings.Builder
+	if err := in.problems.WriteText(&text, sourceLines(sys), diag.Style{Error: s.red, Warning: s.yellow, Place: s.bold, Hint: s.dim}); err != nil {
+		return err
+	}
+	_, err := io.WriteString(sys.stderr, noCommand(text.String()))
+	return err
 }
 
 // sourceLines answers lines of the files that problems name. A file that cannot be read again shows none.

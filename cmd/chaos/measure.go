@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +19,14 @@ type load struct{ *traffic.Generator }
 
 func (l load) Stop(ctx context.Context) string { return l.Generator.Stop(ctx).Problem() }
 
-func startLoad(ctx context.Context, p plan.Plan, env target.Environment) (executor.Load, error) {
-	g, err := traffic.Start(ctx, p.Traffic, env.URL)
-	if err != nil {
-		return nil, err
+func startLoad(secrets vault) func(context.Context, plan.Plan, target.Environment) (executor.Load, error) {
+	return func(ctx context.Context, p plan.Plan, env target.Environment) (executor.Load, error) {
+		g, err := traffic.Start(ctx, secrets.revealed(p.Traffic), env.URL)
+		if err != nil {
+			return nil, err
+		}
+		return load{g}, nil
 	}
-	return load{g}, nil
 }
 
 // measuring answers how an experiment is measured in an environment: by a server if it names one, else by a scraper of our own, which also reads the
@@ -94,15 +95,4 @@ func openRemote(ctx context.Context, from spec.Prometheus, getenv func(string) s
 		return nil, err
 	}
 	return &server{Remote: r}, nil
-}
-
-// masking answers what takes the secrets that an environment names out of a text.
-func masking(from spec.Prometheus, getenv func(string) string) func(string) string {
-	var pairs []string
-	for _, name := range []string{from.BearerTokenEnv, from.PasswordEnv} {
-		if name != "" && getenv(name) != "" {
-			pairs = append(pairs, getenv(name), "***")
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace
 }

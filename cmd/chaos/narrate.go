@@ -45,6 +45,7 @@ func (n *narrator) see(e journal.Event) (remark, bool) {
 		return remark{}, false
 	}
 	r := tell(n, e)
+	r.text = single(r.text)
 	return r, r.text != ""
 }
 

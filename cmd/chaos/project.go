@@ -37,7 +37,8 @@ func findConfig(sys system, named string) (string, error) {
 
 // experimentFiles answers the files that the arguments name: a file is itself, a folder is every YAML file in it, a pattern that the shell has left
 // alone is what it matches. Nothing named twice is run twice. What names nothing is a problem.
-func experimentFiles(sys system, args []string) ([]string, diag.List) {
+// One in the project's folder, root, that leads out of it is a problem: its lines would be shown.
+func experimentFiles(sys system, root string, args []string) ([]string, diag.List) {
 	var files []string
 	var problems diag.List
 	for _, arg := range args {
@@ -46,6 +47,10 @@ func experimentFiles(sys system, args []string) ([]string, diag.List) {
 			problems = append(problems, *problem)
 		}
 		for _, f := range found {
+			if to := leads(root, sys.path(f)); to != "" {
+				problems = append(problems, *noFile(f, "", fmt.Sprintf(textLeadsOut, to)))
+				continue
+			}
 			if !slices.Contains(files, f) {
 				files = append(files, f)
 			}

@@ -152,7 +152,7 @@ func (p *proof) write(out io.Writer) {
 		width = max(width, len(name))
 	}
 	for _, name := range p.experiments {
-		fmt.Fprintf(out, "\n%s\n", p.style.bold(name))
+		fmt.Fprintf(out, "\n%s\n", p.style.bold(single(name)))
 		for _, c := range p.Results {
 			if c.Experiment != name {
 				continue

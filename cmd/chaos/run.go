@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"chaosgate/pkg/executor"
+	"chaosgate/pkg/guard"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/verdict"
 )
@@ -105,6 +107,9 @@ func newRunning(sys system, f runFlags, args []string) (running, error) {
 	if err := in.refuse(sys); err != nil {
 		return running{}, err
 	}
+	if err := in.unlocked(sys); err != nil {
+		return running{}, err
+	}
 	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr), mode: executor.Inject}
 	if f.dryRun {
 		r.mode = executor.DryRun
@@ -170,6 +175,11 @@ func (r running) begin(ctx context.Context, out *feed, programs string) (*sessio
 // prepare does what must have gone well before the run exists.
 func (r running) prepare(ctx context.Context, out *feed) (built, error) {
 	var none built
+	for _, dir := range []string{r.reports, filepath.Join(r.reports, guard.Registry), filepath.Join(r.input.dir, workFolder, binFolder)} {
+		if to := leads(r.input.dir, dir); to != "" {
+			return none, cannot("", textFolderLeadsOut, r.sys.shown(dir), to)
+		}
+	}
 	if err := prepareReports(r.reports); err != nil {
 		return none, cannot(textReportsHint, textReports, r.sys.shown(r.reports), reasonOf(err))
 	}
@@ -223,7 +233,7 @@ func (r running) view() view {
 		return silent{out: r.talk}
 	}
 	if f, ok := terminal(r.talk); ok && r.sys.env("TERM") != "dumb" {
-		return newLive(f, newLanes(r.style, r.flags.jobs))
+		return newLive(r.talk, f, newLanes(r.style, r.flags.jobs))
 	}
 	return &lines{out: r.talk, style: r.style, narrator: newNarrator()}
 }

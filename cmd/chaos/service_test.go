@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,11 +26,17 @@ import (
 //	UPSTREAM    URL that /work asks; none: it answers by itself
 //	TIMEOUT     of asking upstream; none: it waits for ever
 //	EXIT_AFTER  it ends by itself, with exit code 3
+//	DIES        it ends before it listens, with exit code 3
 //	STUBBORN    it does not end when it is asked to
 //	UNREADY     /health answers 503
+//	SPILL       it says this wherever it says anything: in its log, in a label of a metric, and on /spill, beside what it is sent
 func service() {
 	if after := os.Getenv("EXIT_AFTER"); after != "" {
 		go exitAfter(after)
+	}
+	spill(os.Stderr, os.Getenv("SPILL"))
+	if os.Getenv("DIES") != "" {
+		os.Exit(3)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -40,6 +51,19 @@ func service() {
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		fmt.Fprintln(os.Stderr, "service:", err)
 		os.Exit(1)
+	}
+}
+
+// spill writes a text as it may turn up: as it is, quoted, escaped, encoded, and in two pieces.
+func spill(w io.Writer, text string) {
+	if text == "" {
+		return
+	}
+	json, _ := json.Marshal(map[string]string{"key": text})
+	u := url.URL{Scheme: "http", User: url.UserPassword("me", text), Host: "h", Path: "/" + text, RawQuery: url.Values{"q": {text}}.Encode()}
+	fmt.Fprintf(w, "%s\n%q\n%s\n%s\n%s\n%s\n%x\n", text, text, json, &u, html.EscapeString(text), base64.StdEncoding.EncodeToString([]byte("me:"+text)), text)
+	for _, piece := range []string{"in pieces: ", text[:len(text)/2], text[len(text)/2:], "\nand without an end: ", text} {
+		io.WriteString(w, piece)
 	}
 }
 
@@ -73,6 +97,21 @@ func serviceHandler() http.Handler {
 		requests.WithLabelValues(strconv.Itoa(status)).Inc()
 		w.WriteHeader(status)
 	})
+	if said := os.Getenv("SPILL"); said != "" {
+		spilled := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "spilled"}, []string{"text"})
+		spilled.WithLabelValues(said).Set(1)
+		registry.MustRegister(spilled)
+	}
+	mux.HandleFunc("/spill", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		for _, said := range []string{os.Getenv("SPILL"), r.Header.Get("Authorization")} {
+			spill(w, said)
+			spill(os.Stdout, said)
+			// Where a body is cut a secret may lie across the cut.
+			io.WriteString(w, strings.Repeat("x", 64<<10-len(said)*40)+strings.Repeat(said, 60))
+		}
+	})
+	mux.HandleFunc("/redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.FormValue("to"), http.StatusFound) })
 	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	return mux
 }

@@ -62,6 +62,7 @@ func (s *session) start(sys system, reports string, observers []journal.Observer
 	if s.journal, err = journal.Create(s.journalPath(), append(observers, s.underWay.observe)...); err != nil {
 		return err
 	}
+	s.journal.Hide(sys.secrets)
 	if s.run.Runner, err = proc.Self(); err != nil {
 		return err
 	}

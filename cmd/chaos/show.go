@@ -43,7 +43,7 @@ func plansAsText(out io.Writer, plans []plan.Plan) error {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		if _, err := fmt.Fprint(out, p.String()); err != nil {
+		if _, err := fmt.Fprint(out, noCommand(p.String())); err != nil {
 			return err
 		}
 	}

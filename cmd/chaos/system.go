@@ -8,21 +8,25 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"chaosgate/pkg/mask"
 )
 
 // system is what the commands know of the machine they run on.
 type system struct {
 	args    []string // without the program's name
 	stdin   io.Reader
-	stdout  io.Writer
+	stdout  io.Writer // without secrets, like stderr
 	stderr  io.Writer
+	secrets *mask.Set // grows as they become known
 	env     func(name string) string
 	dir     string // absolute; where the user stands
 	program string // absolute path of this program, to start the guard and the helpers
 }
 
 func ownSystem() system {
-	s := system{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv}
+	secrets := &mask.Set{}
+	s := system{args: os.Args[1:], stdin: os.Stdin, stdout: secrets.Writer(os.Stdout), stderr: secrets.Writer(os.Stderr), secrets: secrets, env: os.Getenv}
 	// Without them the commands that need them say so when they use the path.
 	s.dir, _ = os.Getwd()
 	s.program, _ = os.Executable()
@@ -55,7 +59,7 @@ func (s system) shown(p string) string {
 
 // terminal answers the file behind a writer if it is a terminal.
 func terminal(w io.Writer) (*os.File, bool) {
-	f, ok := w.(*os.File)
+	f, ok := mask.Unwrap(w).(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 

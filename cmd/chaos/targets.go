@@ -11,6 +11,7 @@ import (
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/diag"
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/report"
 	"chaosgate/pkg/spec"
@@ -39,6 +40,7 @@ type opening struct {
 	programs map[string]string
 	program  string // this one, for helpers
 	plan     plan.Plan
+	secrets  *mask.Set
 }
 
 func findTarget(name string) (targetKind, bool) {
@@ -62,7 +64,7 @@ func openProcesses(o opening) (target.Environment, error) {
 	return process.New(process.Options{
 		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
 		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+report.FileName(o.plan.Name)), LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)),
-		Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services,
+		Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services, Revealed: o.input.vault, Secrets: o.secrets,
 		Connect: func(stdin io.WriteCloser, stdout io.Reader) process.Client { return agent.NewClient(stdin, stdout) },
 	}), nil
 }

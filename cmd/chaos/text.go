@@ -243,3 +243,20 @@ const (
 	textNeverEnded      = "did not end"
 	textReportsIn       = "journal, logs and reports: %s\n"
 )
+
+// What leads out of the project.
+const (
+	textLeadsOut       = "it leads out of the project through a symbolic link, to %s"
+	textFolderLeadsOut = "%s leads out of the project through a symbolic link, to %s"
+	textStrangeJournal = "the earlier run %s names a journal outside of %s: %s"
+)
+
+// Secrets.
+const (
+	textSecretMissing     = "the secret %s is not there: the environment variable %s is not set"
+	textSecretShort       = "the secret %s, of the environment variable %s, is shorter than %d characters"
+	textCredentialShort   = "the credential in the environment variable %s is shorter than %d characters"
+	textSecretShortHint   = "it could not be kept out of reports without taking half of every text with it: choose a longer one"
+	textSecretWritten     = "the value of the secret %s stands in this experiment"
+	textSecretWrittenHint = "write ${secret.NAME}, where a secret is allowed; if it stands there by chance, choose a secret that is no word"
+)

@@ -54,16 +54,16 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 	return executor.Parts{
 		Open: func(p plan.Plan) (target.Environment, error) {
 			return r.input.kind.open(opening{
-				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p,
+				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets,
 			})
 		},
 		Guarded: s.guards.ensure,
-		Load:    startLoad,
+		Load:    startLoad(r.input.vault),
 		Measure: measuring(r.input.env.Prometheus, r.sys.env),
 		Fault:   fault.Find,
 		Look:    probe.Look,
 		Act:     probe.Act,
-		Deps:    probe.Deps{Dir: r.input.dir, Mask: masking(r.input.env.Prometheus, r.sys.env)},
+		Deps:    probe.Deps{Dir: r.input.dir, Secrets: r.sys.secrets, Reveal: r.input.vault.reveal},
 	}
 }
 

@@ -25,12 +25,12 @@ type Run struct {
 	file string
 }
 
-// registry is the folder, inside the reports folder, with one file for each run that may have something to undo.
-const registry = ".running"
+// Registry is the folder, inside the reports folder, with one file for each run that may have something to undo.
+const Registry = ".running"
 
 // Register records a run on disk before it changes anything.
 func Register(reports string, r Run) (Run, error) {
-	dir := filepath.Join(reports, registry)
+	dir := filepath.Join(reports, Registry)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return r, fmt.Errorf("register the run: %w", err)
 	}
@@ -88,7 +88,7 @@ func (r Run) Busy() bool { return r.Runner.Alive() || r.Guard.Alive() }
 
 // Runs answers the registered runs, sorted by id.
 func Runs(reports string) ([]Run, error) {
-	files, err := filepath.Glob(filepath.Join(reports, registry, "*.json"))
+	files, err := filepath.Glob(filepath.Join(reports, Registry, "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("list the runs: %w", err)
 	}

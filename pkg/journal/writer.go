@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/target"
 )
 
@@ -24,7 +26,15 @@ type Writer struct {
 	seq       int64
 	start     time.Time
 	observers []Observer
+	secrets   *mask.Set
 	failed    error
+}
+
+// Hide takes secrets out of the data of every event from here on.
+func (w *Writer) Hide(secrets *mask.Set) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets = secrets
 }
 
 // file is what a Writer needs of an *os.File; tests put a full disk in its place.
@@ -179,8 +189,21 @@ func (w *Writer) event(e Entry) (Event, error) {
 	if err != nil {
 		return event, fmt.Errorf("journal event %s: %w", e.Type, err)
 	}
-	event.Data = data
-	return event, nil
+	event.Data, err = w.hidden(e.Type, data)
+	return event, err
+}
+
+// hidden is data without secrets. An undo must be carried out as it was written, so one that would have to be changed is an error, and with it the change that it
+// would take back.
+func (w *Writer) hidden(t Type, data []byte) ([]byte, error) {
+	masked, err := w.secrets.JSON(data)
+	if err != nil {
+		return nil, fmt.Errorf("journal event %s: %w", t, err)
+	}
+	if t == UndoRecorded && !bytes.Equal(masked, data) {
+		return nil, errors.New("what has to be undone has a secret in it, so it cannot be recorded")
+	}
+	return masked, nil
 }
 
 // Close syncs and closes the file. It does not hide an earlier failure.

@@ -19,6 +19,7 @@ type Site struct {
 	Name         string // of the environment
 	Environment  spec.Environment
 	Policy       spec.Policy
+	Secrets      map[string]spec.Secret
 	Faults       []fault.Kind
 	Capabilities []target.Capability
 	Seed         uint64 // of the run
@@ -32,6 +33,8 @@ const (
 	defaultFor            = 3 * time.Second
 	defaultTraffic        = 5 * time.Second
 	defaultEvery          = 500 * time.Millisecond // of probes that are no metrics
+	defaultMostTime       = time.Hour              // of policy.timeout
+	defaultMostRate       = 10_000                 // of policy.rate, per second
 	leastTimeout          = time.Minute
 )
 
@@ -170,6 +173,7 @@ func list(all []string) string {
 }
 
 func (b *builder) traffic() {
+	sum := 0.0
 	for i, t := range b.spec.Traffic {
 		p := "/traffic/" + strconv.Itoa(i)
 		b.service(p+"/service", t.Service)
@@ -178,11 +182,25 @@ func (b *builder) traffic() {
 		if err != nil || v < 0.1 || v > 10_000 {
 			b.value(p+"/rate", "quantity", "", "rate is %s, expected one from 0.1/s to 10000/s", t.Rate)
 		}
+		b.headers(p+"/headers", t.Service, t.Headers)
+		sum += v
 		b.plan.Traffic = append(b.plan.Traffic, Traffic{
 			Service: t.Service, Method: or(t.Method, "GET"), Path: t.Path, Rate: v, Headers: t.Headers, Body: t.Body,
 			Timeout: b.duration(p+"/timeout", t.Timeout, defaultTraffic),
 		})
 	}
+	if most := b.mostRate(); sum > most {
+		b.key("/traffic", "policy", "policy.rate in chaos.yaml says how much", "all traffic together sends %g/s, and the policy allows %g/s", sum, most)
+	}
+}
+
+// mostRate is how much traffic an experiment may send.
+func (b *builder) mostRate() float64 {
+	v, err := quantity.ParseRate(b.site.Policy.Rate)
+	if err != nil { // it says nothing; what it says has been checked
+		return defaultMostRate
+	}
+	return v
 }
 
 func or(text, otherwise string) string {
@@ -230,6 +248,7 @@ func (b *builder) abort() {
 		s, p := &b.spec.AbortWhen[i], "/abortWhen/"+strconv.Itoa(i)
 		c := b.check(p, s)
 		c.Mode, c.Every, c.For = Continuous, b.duration(p+"/every", s.Every, time.Duration(b.plan.Interval)), b.duration(p+"/for", s.For, 0)
+		b.often(p, c)
 		if c.Window == 0 {
 			c.Window = 2 * fewIntervals * b.plan.Interval
 		}
@@ -241,10 +260,22 @@ func (b *builder) abort() {
 func (b *builder) timeout() {
 	otherwise := max(leastTimeout, 2*time.Duration(b.plan.Expected)+time.Duration(b.plan.Recovery.Within))
 	b.plan.Timeout = b.duration("/timeout", b.spec.Timeout, otherwise.Round(time.Second))
+	if most := b.mostTime(); time.Duration(max(b.plan.Timeout, b.plan.Expected)) > most {
+		b.value("/timeout", "policy", "policy.timeout in chaos.yaml says how long", "the experiment may take %v, and the policy allows %v", time.Duration(max(b.plan.Timeout, b.plan.Expected)), most)
+	}
 	if b.plan.Timeout < b.plan.Expected {
 		b.value("/timeout", "timeout", "", "the timeout of %v is shorter than the %v that the experiment takes if all goes well",
 			time.Duration(b.plan.Timeout), time.Duration(b.plan.Expected))
 	}
+}
+
+// mostTime is how long an experiment may take.
+func (b *builder) mostTime() time.Duration {
+	d, err := quantity.ParseDuration(b.site.Policy.Timeout)
+	if err != nil { // it says nothing; what it says has been checked
+		return defaultMostTime
+	}
+	return d
 }
 
 // draw answers a number from the run's seed for one step of one experiment. It depends on nothing else, so that adding an experiment or a step changes no

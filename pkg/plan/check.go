@@ -1,10 +1,13 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/quantity"
 	"chaosgate/pkg/spec"
@@ -95,7 +98,24 @@ func millis(d Duration) string {
 
 func (b *builder) http(pointer string, h *spec.HTTP) *HTTP {
 	b.service(pointer+"/service", h.Service)
+	b.headers(pointer+"/headers", h.Service, h.Headers)
 	return &HTTP{Service: h.Service, Method: or(h.Method, "GET"), Path: h.Path, Headers: h.Headers, Body: h.Body}
+}
+
+// headers checks that what they refer to may be sent to the service. The references stay: nobody but the sender knows the secrets.
+func (b *builder) headers(pointer, service string, headers map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		at := pointer + "/" + spec.Escape(name)
+		for _, secret := range spec.SecretsIn(headers[name]) {
+			s, ok := b.site.Secrets[secret]
+			switch {
+			case !ok:
+				b.value(at, "secret", diag.DidYouMean(secret, slices.Sorted(maps.Keys(b.site.Secrets))), "there is no secret %q in chaos.yaml", secret)
+			case !slices.Contains(s.SendTo, service):
+				b.value(at, "policy", "a project allows it with sendTo in chaos.yaml", "the secret %s may not be sent to %s", secret, service)
+			}
+		}
+	}
 }
 
 func (b *builder) exec(pointer string, x *spec.Exec) *Exec {
@@ -125,9 +145,19 @@ func (b *builder) mode(pointer string, s *spec.Step, c *Check) {
 	}
 	c.Timeout = 0 // the step's is for all of its looks
 	c.Every = b.duration(pointer+"/every", s.Every, otherwise)
+	b.often(pointer, *c)
 	c.For = b.duration(pointer+"/for", s.For, 0)
 	if c.Mode == Continuous && c.For == 0 && s.During == "" {
 		b.key(pointer+"/every", "looking", "add for: with how long", "%s looks again and again without an end", c.ID)
+	}
+}
+
+// leastEvery is how often a check may look at most: each look is recorded.
+const leastEvery = 10 * time.Millisecond
+
+func (b *builder) often(pointer string, c Check) {
+	if time.Duration(c.Every) < leastEvery {
+		b.value(pointer+"/every", "looking", "", "%s looks every %v, expected at least %v between two looks", c.ID, time.Duration(c.Every), leastEvery)
 	}
 }
 

@@ -159,6 +159,12 @@ func TestWhatAPlanRefuses(t *testing.T) {
 	denied, limited := site(), site()
 	denied.Policy.Services.Deny = []string{"service-a"}
 	limited.Policy.Faults = []string{"network.*"}
+	brief, quiet, secretive := site(), site(), site()
+	brief.Policy.Timeout, quiet.Policy.Rate = "30s", "10/s"
+	secretive.Secrets = map[string]spec.Secret{"token": {FromEnv: "TOKEN", SendTo: []string{"service-b"}}}
+	sent := func(name string) []string {
+		return []string{"path: /work, rate: 50/s", `path: /work, rate: 50/s, headers: {Authorization: "Bearer ${secret.` + name + `}"}`}
+	}
 	dimension := site()
 	dimension.Environment.Thresholds["p99"] = "80%"
 	for name, c := range map[string]struct {
@@ -182,6 +188,12 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"policy on faults":    {limited, nil, "does not allow service.pause"},
 		"policy on services":  {denied, nil, "does not allow to hit service-a"},
 		"command":             {site(), []string{"action: {http: {service: service-a, path: /reset, method: POST}}", "action: {exec: {command: [ls]}}"}, "running commands is not allowed"},
+		"too long":            {site(), []string{"timeout: 3m", "timeout: 9000h"}, "may take 9000h0m0s, and the policy allows 1h0m0s"},
+		"too long for policy": {brief, nil, "may take 3m0s, and the policy allows 30s"},
+		"too much traffic":    {quiet, nil, "sends 50/s, and the policy allows 10/s"},
+		"traffic in sum":      {site(), []string{"traffic:\n", "traffic:\n" + strings.Repeat("  - {service: service-a, path: /work, rate: 6000/s}\n", 2)}, "sends 12050/s, and the policy allows 10000/s"},
+		"unknown secret":      {secretive, sent("tokn"), `there is no secret "tokn"`},
+		"secret elsewhere":    {secretive, sent("token"), "the secret token may not be sent to service-a"},
 		"window too short":    {site(), []string{"window: 4s", "window: 400ms"}, "less than two scrapes"},
 		"window too long":     {site(), []string{"window: 4s", "window: 30s"}, "does not fit into the active phase"},
 		"no window":           {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    for: 5s\n    promql", "    window: 4s\n", ""}, "needs a window"},

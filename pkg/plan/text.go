@@ -37,7 +37,7 @@ type writer struct{ strings.Builder }
 
 func (w *writer) line(indent int, format string, args ...any) {
 	text := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r

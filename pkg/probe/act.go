@@ -23,12 +23,12 @@ func Act(ctx context.Context, d Deps, a plan.Action) error {
 
 func actHTTP(ctx context.Context, d Deps, h plan.HTTP) error {
 	what := fmt.Sprintf("%s %s of %s", h.Method, h.Path, h.Service)
-	a, err := exchange(ctx, d.Environment, h)
+	a, err := exchange(ctx, d, h)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", what, err)
 	case a.problem != "":
-		return fmt.Errorf("%s: %s", what, d.mask(a.problem))
+		return fmt.Errorf("%s: %s", what, d.Secrets.Text(a.problem))
 	case a.status >= 400:
 		return fmt.Errorf("%s answered %d, expected a status below 400%s", what, a.status, d.quote(a.body))
 	}
@@ -39,7 +39,7 @@ func actExec(ctx context.Context, d Deps, e plan.Exec) error {
 	o := lookExec(ctx, d, plan.Check{Probe: plan.Probe{Exec: &e}}, Window{})
 	switch {
 	case o.Error != "":
-		return errors.New(o.Error)
+		return errors.New(d.Secrets.Text(o.Error))
 	case o.Numbers["exit_code"] != 0:
 		return fmt.Errorf("%s exited with %.0f, expected 0%s", e.Command[0], o.Numbers["exit_code"], d.quote(o.Text["stderr"]))
 	}
@@ -49,7 +49,7 @@ func actExec(ctx context.Context, d Deps, e plan.Exec) error {
 // quote appends the end of what was said, where the reason mostly stands.
 func (d Deps) quote(said string) string {
 	const most = 200
-	said = strings.TrimSpace(d.mask(said))
+	said = strings.TrimSpace(d.Secrets.Text(said))
 	if said == "" {
 		return ""
 	}

@@ -25,7 +25,7 @@ func TestAct(t *testing.T) {
 	defer s.Close()
 	d := at(s.URL)
 	d.Environment.(place).urls["service-b"] = refused(t)
-	d.Mask = func(text string) string { return strings.ReplaceAll(text, "s3cret", "***") }
+	d.Secrets = secrets("s3cret")
 	call := func(service, path string) plan.Action {
 		return plan.Action{HTTP: &plan.HTTP{Service: service, Method: "POST", Path: path}}
 	}

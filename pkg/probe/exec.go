@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/target"
@@ -24,13 +25,13 @@ func lookExec(ctx context.Context, d Deps, c plan.Check, _ Window) journal.Obser
 	cmd := exec.Command(e.Command[0], e.Command[1:]...)
 	cmd.Dir = d.Dir
 	cmd.Env = environ(d.Environment, e.Env)
-	r, err := proc.Run(ctx, cmd, textLimit)
+	r, err := proc.Run(ctx, cmd, textLimit+mask.Spare)
 	if err != nil {
 		return failed(fmt.Errorf("cannot run %s: %w", e.Command[0], explain(ctx, begun, err)))
 	}
 	return journal.Observation{
 		Numbers: map[string]float64{"exit_code": float64(r.ExitCode)},
-		Text:    map[string]string{"stdout": d.mask(r.Stdout), "stderr": d.mask(r.Stderr)},
+		Text:    map[string]string{"stdout": d.Secrets.Head(r.Stdout, textLimit), "stderr": d.Secrets.Head(r.Stderr, textLimit)},
 	}
 }
 

@@ -21,7 +21,7 @@ func run(t *testing.T, d Deps, command ...string) journal.Observation {
 func TestExecBringsBackWhatTheCommandSays(t *testing.T) {
 	d := at("http://127.0.0.1:1")
 	d.Dir = t.TempDir()
-	d.Mask = func(text string) string { return strings.ReplaceAll(text, "s3cret", "***") }
+	d.Secrets = secrets("s3cret")
 	o := run(t, d, "sh", "-c", "pwd; echo s3cret is kept >&2; exit 3")
 	dir, err := filepath.EvalSymlinks(d.Dir)
 	if err != nil {

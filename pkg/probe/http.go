@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/target"
 )
@@ -23,7 +24,7 @@ const (
 // lookHTTP sends one request on a connection of its own, so that it sees the service as it is now. Redirects are answers and are not followed.
 // The latency is from before the connection is made until the body has been read.
 func lookHTTP(ctx context.Context, d Deps, c plan.Check, _ Window) journal.Observation {
-	a, err := exchange(ctx, d.Environment, *c.Probe.HTTP)
+	a, err := exchange(ctx, d, *c.Probe.HTTP)
 	if err != nil {
 		return failed(err)
 	}
@@ -32,10 +33,10 @@ func lookHTTP(ctx context.Context, d Deps, c plan.Check, _ Window) journal.Obser
 		Text:    map[string]string{},
 	}
 	if a.status != 0 {
-		o.Text["body"] = d.mask(a.body)
+		o.Text["body"] = a.body
 	}
 	if a.problem != "" {
-		o.Text["problem"] = d.mask(a.problem)
+		o.Text["problem"] = a.problem
 	}
 	return o
 }
@@ -49,12 +50,12 @@ type answer struct {
 }
 
 // exchange sends one request. An error means that nothing can be said about the service.
-func exchange(ctx context.Context, env target.Environment, h plan.HTTP) (answer, error) {
-	base, err := env.URL(h.Service)
+func exchange(ctx context.Context, d Deps, h plan.HTTP) (answer, error) {
+	base, err := d.Environment.URL(h.Service)
 	if err != nil {
 		return answer{}, err
 	}
-	req, err := target.NewRequest(ctx, base, h.Method, h.Path, h.Headers, h.Body)
+	req, err := target.NewRequest(ctx, base, h.Method, h.Path, d.headers(h.Headers), h.Body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -66,6 +67,7 @@ func exchange(ctx context.Context, env target.Environment, h plan.HTTP) (answer,
 	if err == nil {
 		a.status = resp.StatusCode
 		a.body, err = readBody(resp.Body)
+		a.body = d.Secrets.Head(a.body, textLimit)
 	}
 	a.took = time.Since(begun)
 	if err == nil {
@@ -82,10 +84,22 @@ func exchange(ctx context.Context, env target.Environment, h plan.HTTP) (answer,
 	return a, nil
 }
 
-// readBody keeps the first 64 KiB and reads on for a bounded while.
+// headers are those of a request with its secrets filled in.
+func (d Deps) headers(written map[string]string) map[string]string {
+	if d.Reveal == nil {
+		return written
+	}
+	all := make(map[string]string, len(written))
+	for name, v := range written {
+		all[name] = d.Reveal(v)
+	}
+	return all
+}
+
+// readBody keeps the first 64 KiB, and what it takes to recognize a secret at their end, and reads on for a bounded while.
 func readBody(body io.ReadCloser) (string, error) {
 	defer body.Close()
-	kept, err := io.ReadAll(io.LimitReader(body, textLimit))
+	kept, err := io.ReadAll(io.LimitReader(body, textLimit+mask.Spare))
 	if err == nil {
 		_, err = io.CopyN(io.Discard, body, drainLimit)
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -37,7 +38,7 @@ func TestHTTPBringsBackWhatTheServiceSays(t *testing.T) {
 	}))
 	defer s.Close()
 	d := at(s.URL)
-	d.Mask = func(text string) string { return strings.ReplaceAll(text, "s3cret", "***") }
+	d.Secrets = secrets("s3cret")
 	for path, want := range map[string]struct {
 		status  float64
 		body    string
@@ -132,12 +133,52 @@ func TestHTTPObservesWhatACallerWouldSuffer(t *testing.T) {
 	}
 }
 
+// A body is cut, and where it is cut may be a secret: no part of it is left.
+func TestHTTPCutsNoSecretInTwo(t *testing.T) {
+	const canary = "canary-0123456789-canary"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		before, _ := strconv.Atoi(strings.Trim(r.URL.Path, "/"))
+		_, _ = io.WriteString(w, strings.Repeat("x", before)+canary+strings.Repeat("x", textLimit))
+	}))
+	defer s.Close()
+	d := at(s.URL)
+	d.Secrets = secrets(canary)
+	for _, before := range []int{textLimit - 23, textLimit - 10, textLimit - 4, textLimit - 1, textLimit, 10} {
+		o := look(t, d, get("/"+strconv.Itoa(before)))
+		body := o.Text["body"]
+		if strings.Trim(body, "x*") != "" || len(body) > textLimit || len(body) < textLimit-100 {
+			t.Errorf("%d before: %d bytes, ending in %q", before, len(body), body[max(0, len(body)-30):])
+		}
+	}
+}
+
+// What is sent has the secret in it; what is told of it has not.
+func TestHTTPRevealsSecretsToTheServiceOnly(t *testing.T) {
+	got := make(chan string, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header.Get("Authorization")
+		_, _ = io.WriteString(w, "you are "+r.Header.Get("Authorization"))
+	}))
+	defer s.Close()
+	d := at(s.URL)
+	d.Secrets = secrets("s3cret")
+	d.Reveal = func(header string) string { return strings.ReplaceAll(header, "${secret.token}", "s3cret") }
+	c := get("/")
+	c.Probe.HTTP.Headers = map[string]string{"Authorization": "Bearer ${secret.token}"}
+	if o := look(t, d, c); o.Text["body"] != "you are Bearer ***" {
+		t.Errorf("got %q, %q", o.Text["body"], o.Error)
+	}
+	if sent := <-got; sent != "Bearer s3cret" {
+		t.Errorf("sent %q", sent)
+	}
+}
+
 func TestHTTPSaysWhatWeDidWrong(t *testing.T) {
 	d := at("http://127.0.0.1:1")
 	for want, h := range map[string]plan.HTTP{
-		`there is no service "service-z"`:          {Service: "service-z", Method: "GET", Path: "/"},
-		`path "health" does not begin with /`:      {Service: "service-a", Method: "GET", Path: "health"},
-		`"a b" with value "c" is not a valid head`: {Service: "service-a", Method: "GET", Path: "/", Headers: map[string]string{"a b": "c"}},
+		`there is no service "service-z"`:           {Service: "service-z", Method: "GET", Path: "/"},
+		`path "health" does not begin with /`:       {Service: "service-a", Method: "GET", Path: "health"},
+		`"a b", or its value, is not a valid heade`: {Service: "service-a", Method: "GET", Path: "/", Headers: map[string]string{"a b": "c"}},
 	} {
 		o := look(t, d, check("http", plan.Probe{HTTP: &h}))
 		if !strings.Contains(o.Error, want) || len(o.Numbers) > 0 {

@@ -79,7 +79,7 @@ func inquire(ctx context.Context, d Deps, c plan.Check, w Window, query func(str
 		q.seen.Samples = q.sample(ctx, q.stretch, time.Duration(c.Sample), query)
 	}
 	if q.err != nil {
-		q.seen.Error = d.mask(explain(ctx, begun, q.err).Error())
+		q.seen.Error = explain(ctx, begun, q.err).Error()
 	}
 	return q.seen
 }

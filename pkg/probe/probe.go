@@ -4,21 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/target"
 )
 
-// Deps is what probes look with. Mask takes the secrets out of a text before it is kept; nil keeps texts as they are.
+// Deps is what probes look with. Secrets are taken out of whatever is seen, before anything is made of it; Reveal fills those into a header that the project's
+// configuration allows there. Both may be nil.
 type Deps struct {
 	Source      metrics.Source
 	Environment target.Environment
 	Dir         string // the project's folder: where commands run
-	Mask        func(string) string
+	Secrets     *mask.Set
+	Reveal      func(header string) string
 }
 
 // Window is the stretch of a phase that a metric probe looks over. Both ends are times of flushed scrapes. The baseline's ends are those of the
@@ -62,7 +66,7 @@ func Look(ctx context.Context, d Deps, c plan.Check, w Window) journal.Observati
 		defer cancel()
 	}
 	begun := time.Now()
-	o := lookAs(c.Probe.Kind)(ctx, d, c, w)
+	o := d.masked(lookAs(c.Probe.Kind)(ctx, d, c, w))
 	o.Took = target.Duration(time.Since(begun))
 	o.Phase = w.Phase
 	if o.At.IsZero() {
@@ -86,11 +90,24 @@ func lookAs(kind string) func(context.Context, Deps, plan.Check, Window) journal
 
 func failed(err error) journal.Observation { return journal.Observation{Error: err.Error()} }
 
-func (d Deps) mask(text string) string {
-	if d.Mask == nil {
-		return text
+// masked is an observation without secrets: it is judged as it is kept.
+func (d Deps) masked(o journal.Observation) journal.Observation {
+	if d.Secrets.Empty() {
+		return o
 	}
-	return d.Mask(text)
+	for name, text := range o.Text {
+		o.Text[name] = d.Secrets.Text(text)
+	}
+	for i, text := range o.Warnings {
+		o.Warnings[i] = d.Secrets.Text(text)
+	}
+	for _, s := range slices.Concat(o.Series, o.Baseline) {
+		for name, v := range s.Labels {
+			s.Labels[name] = d.Secrets.Text(v)
+		}
+	}
+	o.Missing, o.Error = d.Secrets.Text(o.Missing), d.Secrets.Text(o.Error)
+	return o
 }
 
 // ended says why a look was ended before it was answered. The probe's own time limit is a fact about what was asked; being interrupted, or the

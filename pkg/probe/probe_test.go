@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/target"
 )
@@ -68,6 +69,12 @@ func check(kind string, p plan.Probe) plan.Check {
 }
 
 func at(url string) Deps { return Deps{Environment: place{urls: map[string]string{"service-a": url}}} }
+
+func secrets(values ...string) *mask.Set {
+	s := &mask.Set{}
+	s.Add(values...)
+	return s
+}
 
 func look(t *testing.T, d Deps, c plan.Check) journal.Observation {
 	t.Helper()

@@ -37,7 +37,7 @@ func lookState(ctx context.Context, d Deps, c plan.Check, _ Window) journal.Obse
 		numbers["oom_killed"] = max(numbers["oom_killed"], number(s.OOMKilled))
 		lines = append(lines, t.Instance+": "+describe(s))
 	}
-	return journal.Observation{Numbers: numbers, Text: map[string]string{"instances": d.mask(strings.Join(lines, "\n"))}}
+	return journal.Observation{Numbers: numbers, Text: map[string]string{"instances": strings.Join(lines, "\n")}}
 }
 
 func describe(s target.Status) string {

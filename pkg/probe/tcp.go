@@ -40,7 +40,7 @@ func lookTCP(ctx context.Context, d Deps, c plan.Check, _ Window) journal.Observ
 		return failed(errors.New(sentence))
 	}
 	o.Numbers["connected"] = 0
-	o.Text = map[string]string{"problem": d.mask(sentence)}
+	o.Text = map[string]string{"problem": sentence}
 	return o
 }
 

@@ -204,12 +204,20 @@ func TestThePageInABrowser(t *testing.T) {
 	pages["dirty"] = written(t, "html", modelOf(t, until(t, read(t, "failed"), journal.FaultActive)))
 	pages["hostile"] = written(t, "html", modelOf(t, hostile(t, "failed")))
 	pages["hostile-killed"] = written(t, "html", modelOf(t, hostile(t, "killed")))
+	// Should a script ever get into a page, the page's own policy keeps it from running.
+	pages["injected"] = strings.Replace(pages["failed"], "</body>", `<script>document.title='hacked'</script><img src="data:," onerror="document.title='hacked'"></body>`, 1)
 	for scheme, value := range map[string]string{"dark": "0", "light": "1"} {
 		seen := look(t, chromium, value, pages)
 		if len(seen) != 2*len(pages) {
 			t.Fatalf("%d pages seen, want %d", len(seen), 2*len(pages))
 		}
 		for _, p := range seen {
+			if p.Page == "injected" {
+				if p.Scripts != 1 || !strings.HasPrefix(p.Title, "Gate CLOSED") {
+					t.Errorf("%d injected scripts, and the title is %q", p.Scripts, p.Title)
+				}
+				continue
+			}
 			t.Run(fmt.Sprintf("%s %s %d", p.Page, scheme, p.Width), func(t *testing.T) {
 				want := headings[p.Page]
 				if want == "" {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/quantity"
@@ -29,6 +30,7 @@ func checkExperiment(e *Experiment) diag.List {
 	c.each("/abortWhen", e.AbortWhen, c.abort)
 	c.graph()
 	c.unused()
+	c.secrets(e.Doc.root, "", "")
 	return c.problems
 }
 
@@ -108,6 +110,7 @@ func (c *checker) head() {
 	}
 	for i, t := range e.Traffic {
 		p := "/traffic/" + strconv.Itoa(i)
+		c.headers(p+"/headers", t.Headers)
 		c.quantity(p+"/rate", t.Rate, quantity.Rate)
 		c.positive(p+"/timeout", t.Timeout)
 	}
@@ -133,6 +136,7 @@ func (c *checker) matrix() {
 			return
 		}
 	}
+	c.oneLine()
 	used := map[string]bool{}
 	var names []string
 	for name := range c.e.Matrix {
@@ -148,6 +152,17 @@ func (c *checker) matrix() {
 	for name := range c.e.Matrix {
 		if !used[name] {
 			c.warn("/matrix/"+Escape(name), "unused", "%q is not used; write ${matrix.%s}", name, name)
+		}
+	}
+}
+
+// oneLine checks what becomes a part of the experiments' names.
+func (c *checker) oneLine() {
+	for name, values := range c.e.Matrix {
+		for i, v := range values {
+			if strings.ContainsFunc(v, unicode.IsControl) {
+				c.value("/matrix/"+Escape(name)+"/"+strconv.Itoa(i), "matrix", "", "a value of the matrix is a part of a name, and so one line")
+			}
 		}
 	}
 }

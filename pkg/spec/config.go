@@ -6,7 +6,14 @@ type Config struct {
 
 	APIVersion   string              `yaml:"apiVersion"`
 	Environments OrderedEnvironments `yaml:"environments"` // the first is the default
+	Secrets      map[string]Secret   `yaml:"secrets"`
 	Policy       Policy              `yaml:"policy"`
+}
+
+// Secret is a value that must appear nowhere. It is never in a file: the file names the environment variable that holds it.
+type Secret struct {
+	FromEnv string   `yaml:"fromEnv"`
+	SendTo  []string `yaml:"sendTo"` // services to which experiments may send it
 }
 
 // OrderedEnvironments keeps the order of the file.
@@ -33,7 +40,7 @@ type Weakened struct {
 }
 
 // Service is one service on local processes. In Command and Env these are replaced: ${port.NAME}, ${data} (its own folder, made anew
-// for each experiment), ${link.SERVICE} (host:port of the link to that service), ${binary} (what Build built).
+// for each experiment), ${link.SERVICE} (host:port of the link to that service), ${binary} (what Build built); in Env also ${secret.NAME}.
 type Service struct {
 	Build     string            `yaml:"build"`   // a Go package of the project; built once per run
 	Command   []string          `yaml:"command"` // default [${binary}]
@@ -93,5 +100,7 @@ type Policy struct {
 	Services struct {
 		Deny []string `yaml:"deny"`
 	} `yaml:"services"`
-	Exec bool `yaml:"exec"`
+	Exec    bool   `yaml:"exec"`
+	Timeout string `yaml:"timeout"` // the longest that an experiment may take; default 1h
+	Rate    string `yaml:"rate"`    // of all traffic of an experiment; default 10000/s
 }

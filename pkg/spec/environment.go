@@ -12,7 +12,8 @@ import (
 
 // checkConfig finds what the schema cannot: quantities, links to services that are not there, URLs.
 func checkConfig(c *Config) diag.List {
-	k := &configChecker{doc: c.Doc}
+	k := &configChecker{doc: c.Doc, known: c.Secrets}
+	k.secrets(c)
 	for _, name := range c.Environments.Names {
 		k.environment("/environments/"+Escape(name), c.Environments.ByName[name])
 	}
@@ -21,6 +22,7 @@ func checkConfig(c *Config) diag.List {
 
 type configChecker struct {
 	doc      *Document
+	known    map[string]Secret
 	problems diag.List
 }
 
@@ -59,7 +61,8 @@ func (k *configChecker) environment(at string, e Environment) {
 		k.service(at+"/services/"+Escape(name), name, e.Services[name], names)
 	}
 	for variant, w := range e.Weakened {
-		for service := range w.Services {
+		for service, variables := range w.Services {
+			k.declared(at+"/weakened/"+Escape(variant)+"/services/"+Escape(service)+"/", variables)
 			if !slices.Contains(names, service) {
 				pointer := at + "/weakened/" + Escape(variant) + "/services/" + Escape(service)
 				k.problems = append(k.problems, diag.Problem{Span: k.doc.Key(pointer), Severity: diag.Error, Rule: "unknown-service",
@@ -74,6 +77,10 @@ func (k *configChecker) prometheus(at string, p Prometheus) {
 		u, err := url.Parse(p.URL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			k.add(at, "value", "", "prometheus is neither embedded nor http(s)://HOST[:PORT]")
+		} else if u.User != nil {
+			// Without its line: the line would be shown.
+			k.problems = append(k.problems, diag.Problem{Span: diag.Span{Pos: diag.Pos{File: k.doc.File}}, Severity: diag.Error, Rule: "secret",
+				Hint: "name their environment variables with usernameEnv and passwordEnv", Message: "the URL of prometheus holds credentials"})
 		}
 	}
 	k.quantity(at+"/interval", p.Interval, quantity.Time)
@@ -98,6 +105,7 @@ func (k *configChecker) service(at, name string, s Service, names []string) {
 		}
 	}
 	k.signals(at+"/signals", s.Signals, s.Databases)
+	k.secretsOf(at, s)
 	k.quantity(at+"/ready/within", s.Ready.Within, quantity.Time)
 	k.quantity(at+"/restart/backoff", s.Restart.Backoff, quantity.Time)
 	k.quantity(at+"/memory", s.Memory, quantity.Bytes)

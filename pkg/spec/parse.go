@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -50,6 +51,11 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	d.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
 	d.lines = strings.Split(d.Text, "\n")
+	if at := strings.IndexFunc(d.Text, turning); at >= 0 { // in comments, too
+		add("control-character", "this character turns the order of the text around it: it hides from a reviewer what is approved")
+		problems[0].Span = d.offset(at, at+1)
+		return d, problems
+	}
 	if at := tooDeep(d.Text); at >= 0 {
 		add("nesting", "brackets or dashes are nested more than %d deep", maxDepth)
 		problems[0].Span = d.offset(at, at+1)
@@ -66,6 +72,13 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 	d.root = root
 	problems = append(problems, d.checkNodes()...)
 	return d, problems
+}
+
+func turning(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
+
+// steering says whether a character of a value is for a terminal and not for people.
+func steering(r rune) bool {
+	return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r", r) || turning(r)
 }
 
 // tooDeep answers the offset at which brackets and list dashes are nested more than maxDepth deep, -1 if they are not; it counts those in quotes as well, which
@@ -179,6 +192,8 @@ func (c *nodeCheck) visit(n *yaml.Node, pointer string, depth int) {
 		c.add(n, "anchor", "remove it", "anchors are not supported: they hide from a reviewer what is approved")
 	case n.Style&yaml.TaggedStyle != 0:
 		c.add(n, "tag", "remove it", "the tag %s is not supported", n.Tag)
+	case n.Kind == yaml.ScalarNode:
+		c.text(n)
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -187,6 +202,13 @@ func (c *nodeCheck) visit(n *yaml.Node, pointer string, depth int) {
 		for i, item := range n.Content {
 			c.visit(item, pointer+"/"+strconv.Itoa(i), depth+1)
 		}
+	}
+}
+
+func (c *nodeCheck) text(n *yaml.Node) {
+	if at := strings.IndexFunc(n.Value, steering); at >= 0 {
+		r, _ := utf8.DecodeRuneInString(n.Value[at:])
+		c.add(n, "control-character", "", "the control character U+%04X is not text", r)
 	}
 }
 
@@ -208,6 +230,7 @@ func (c *nodeCheck) keys(n *yaml.Node, depth int) {
 			c.add(key, "duplicate-key", "", "%q is here twice; the first is on line %d", key.Value, first.Line)
 		default:
 			seen[key.Value] = key
+			c.text(key)
 		}
 		c.visit(value, "", depth+1)
 	}

@@ -10,6 +10,7 @@ func Rules() []Rule {
 		{"file-size", "A file has at most 1 MiB: people review it."},
 		{"too-many-problems", "Of a file with more than 100 problems the first ones are shown."},
 		{"encoding", "A file is UTF-8 text."},
+		{"control-character", "No control characters, and none that turn the order of a text: what is approved is what is read."},
 		{"yaml", "A file is well-formed YAML."},
 		{"documents", "One file is one experiment."},
 		{"empty", "A file is not empty."},
@@ -39,9 +40,11 @@ func Rules() []Rule {
 		{"cycle", "Steps do not wait for each other."},
 		{"looking", "When a probe looks is said completely and without contradiction."},
 		{"baseline", "A change is compared with a baseline, and a baseline serves a change."},
+		{"header", "Headers can be sent as they are written."},
 		{"promql", "PromQL parses."},
-		{"regexp", "A regular expression compiles."},
+		{"regexp", "A regular expression compiles, and has at most 1000 characters."},
 		{"matrix", "A matrix makes at most 50 experiments, of values that exist."},
+		{"secret", "A secret is one of chaos.yaml, and stands only where it is used and never shown."},
 		{"no-fault", "An experiment without a fault shows nothing."},
 	}
 }

@@ -146,6 +146,7 @@ func (s shape) translate(d *Document, e *jsonschema.ValidationError) diag.List {
 // patterns says in words what the schemas' patterns ask for.
 var patterns = map[string]string{
 	"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$": "a DNS label: lower-case letters, digits and dashes, at most 63",
+	"^[A-Za-z_][A-Za-z0-9_]*$":             "the name of an environment variable",
 	"^/":                                   "a path that begins with /",
 }
 

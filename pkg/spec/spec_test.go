@@ -202,6 +202,44 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+func TestSecretsInTheConfig(t *testing.T) {
+	text := `apiVersion: chaos/v1
+secrets: {token: {fromEnv: TOKEN, sendTo: [a]}}
+environments:
+  e:
+    target: process
+    prometheus: {url: http://localhost, passwordEnv: P}
+    services:
+      a: {command: [x], ports: {http: 1}, env: {T: "${secret.token}"}}
+    weakened: {w: {services: {a: {T: "${secret.token}"}}}}
+policy: {timeout: 5m, rate: 10/s}
+`
+	if _, problems := ParseConfig("chaos.yaml", []byte(text)); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for name, c := range map[string]struct{ old, new, says string }{
+		"not declared":       {`env: {T: "${secret.token}"}`, `env: {T: "${secret.tokn}"}`, `did you mean "token"?`},
+		"in a variant":       {`{a: {T: "${secret.token}"}}`, `{a: {T: "${secret.other}"}}`, `no secret "other"`},
+		"on a command line":  {"command: [x]", `command: [x, "${secret.token}"]`, "everybody on the machine"},
+		"in a path":          {"ports:", `databases: {d: "/${secret.token}"}, ports:`, "a part of a path"},
+		"sent to nobody":     {"sendTo: [a]", "sendTo: [b]", `no environment has a service "b"`},
+		"a value in place":   {"fromEnv: TOKEN", "fromEnv: 's3cret value'", "expected the name of an environment variable"},
+		"in a URL":           {"http://localhost", "http://me:s3cret@localhost", "usernameEnv and passwordEnv"},
+		"a policy of length": {"5m", "0s", "more than nothing"},
+		"a policy of rate":   {"10/s", "0/s", "more than nothing"},
+	} {
+		bad := strings.Replace(text, c.old, c.new, 1)
+		_, problems := ParseConfig("chaos.yaml", []byte(bad))
+		var said strings.Builder
+		if err := problems.WriteText(&said, sources([]byte(bad)), diag.Style{}); err != nil {
+			t.Fatal(err)
+		}
+		if !problems.Invalid() || !strings.Contains(said.String(), c.says) || name == "in a URL" && strings.Contains(said.String(), "s3cret") {
+			t.Errorf("%s: got %s", name, said.String())
+		}
+	}
+}
+
 func TestMatrix(t *testing.T) {
 	text := `apiVersion: chaos/v1
 name: demo

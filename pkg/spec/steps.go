@@ -98,6 +98,7 @@ func (c *checker) step(pointer string, s *Step) {
 	case "wait":
 		c.quantity(pointer+"/wait", s.Wait, quantity.Time)
 	case "action":
+		c.request(pointer+"/action/http", s.Action.HTTP)
 		if (s.Action.HTTP == nil) == (s.Action.Exec == nil) {
 			c.key(pointer+"/action", "step-kind", "", "an action is either http or exec")
 		}
@@ -154,6 +155,8 @@ func (c *checker) probe(pointer, kind string, s *Step) {
 	case "ratio":
 		c.selector(pointer+"/ratio/part", s.Ratio.Part)
 		c.selector(pointer+"/ratio/total", s.Ratio.Total)
+	case "http":
+		c.request(pointer+"/http", s.HTTP)
 	case "quantile":
 		c.selector(pointer+"/quantile/of", s.Quantile.Of)
 		if q, err := strconv.ParseFloat(s.Quantile.Q, 64); (err != nil || q <= 0 || q >= 1) && !matrixUse.MatchString(s.Quantile.Q) {
@@ -257,8 +260,15 @@ func (c *checker) count(pointer, text string, least int) {
 	}
 }
 
+// maxRegexp bounds the time that an expression takes on a long text.
+const maxRegexp = 1000
+
 func (c *checker) body(pointer string, b *Body) {
 	if b == nil || b.Matches == "" {
+		return
+	}
+	if len(b.Matches) > maxRegexp {
+		c.value(pointer+"/matches", "regexp", "", "the expression has %d characters, expected at most %d", len(b.Matches), maxRegexp)
 		return
 	}
 	if _, err := regexp.Compile(b.Matches); err != nil {

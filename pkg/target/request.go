@@ -21,7 +21,7 @@ func NewRequest(ctx context.Context, base, method, path string, headers map[stri
 	}
 	for name, v := range headers {
 		if name == "" || strings.ContainsAny(name, " :\r\n\x00") || strings.ContainsAny(v, "\r\n\x00") {
-			return nil, fmt.Errorf("cannot make the request: %q with value %q is not a valid header", name, v)
+			return nil, fmt.Errorf("cannot make the request: %q, or its value, is not a valid header", name)
 		}
 		req.Header.Set(name, v)
 	}

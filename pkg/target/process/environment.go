@@ -126,9 +126,12 @@ func (e *Environment) record(record target.RecordUndo) error {
 	}
 	return record(target.Undo{
 		ID: "environment:" + e.opts.Experiment, Kind: UndoKind, Data: data, Target: target.Ref{Runtime: RuntimeName, ID: e.id},
-		Manual: fmt.Sprintf("grep -lszxF -- '%s' /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9; rm -rf '%s'", e.marker, e.opts.WorkDir),
+		Manual: fmt.Sprintf("grep -lszxF -- %s /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9; rm -rf %s", shellWord(e.marker), shellWord(e.opts.WorkDir)),
 	})
 }
+
+// shellWord quotes a text for a shell: an experiment's name may hold anything, and a person runs this command.
+func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func (e *Environment) start(ctx context.Context) error {
 	if err := makeWorkDir(e.opts.WorkDir, e.marker); err != nil {
@@ -174,6 +177,7 @@ func (e *Environment) prepare(name string) error {
 		return fmt.Errorf("service %s: %w", name, err)
 	}
 	s.program, s.vars, s.dir, s.events = e.opts.Binaries[name], e.opts.Variables[name], e.opts.Root, e.events
+	s.revealed, s.secrets = e.opts.Revealed, e.opts.Secrets
 	s.logPath = filepath.Join(e.opts.LogDir, name+".log")
 	s.marks = []string{e.marker, instanceMarker(e.id, s.instance)}
 	s.links = func(to string) string { return e.links[target.Link{From: name, To: to}].address() }

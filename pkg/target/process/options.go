@@ -3,6 +3,7 @@ package process
 import (
 	"io"
 
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
@@ -24,6 +25,9 @@ type Options struct {
 	Connect func(stdin io.WriteCloser, stdout io.Reader) Client
 	// Variables are added to a service's environment or replace its own: service -> name -> value. They are a weakened variant's.
 	Variables map[string]map[string]string
+	// Revealed are the secrets, by name, that ${secret.NAME} stands for in env. Secrets are taken out of the logs; nil is none.
+	Revealed map[string]string
+	Secrets  *mask.Set
 }
 
 // Capabilities is what this target can do, for the plan.

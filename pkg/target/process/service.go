@@ -2,7 +2,9 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"chaosgate/pkg/mask"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -25,7 +28,9 @@ type service struct {
 	settings settings
 	program  string            // of Build; may be empty
 	vars     map[string]string // more environment, of a weakened variant
-	dir      string            // working directory
+	revealed map[string]string // secrets, for env
+	secrets  *mask.Set
+	dir      string // working directory
 	data     string
 	logPath  string
 	marks    []string // environment entries by which its processes are found
@@ -155,6 +160,9 @@ func (s *service) command() (*exec.Cmd, error) {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
+	for name, v := range s.revealed {
+		known["secret."+name] = v
+	}
 	for _, vars := range []map[string]string{s.spec.Env, s.vars} {
 		expanded, err := known.expandAll(vars)
 		if err != nil {
@@ -168,18 +176,30 @@ func (s *service) command() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// launch starts the service's process, in its cgroup and with its output going to its log.
-func (s *service) launch() (*proc.Process, error) {
+// launch starts the service's process, in its cgroup and with its output going to its log, which is to be closed when the process has ended.
+func (s *service) launch() (p *proc.Process, log io.Closer, err error) {
 	cmd, err := s.command()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	log, from, err := openLog(s.logPath, s.instance, cmd.Args)
+	file, from, err := openLog(s.logPath, s.instance, cmd.Args)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
+	log = file
+	cmd.Stdout, cmd.Stderr = file, file
+	if !s.secrets.Empty() {
+		stream := s.secrets.Stream(file)
+		log, cmd.Stdout, cmd.Stderr = stream, stream, stream
+	}
+	p, err = s.start(cmd, from)
+	if err != nil {
+		return nil, nil, errors.Join(err, log.Close())
+	}
+	return p, log, nil
+}
+
+func (s *service) start(cmd *exec.Cmd, from int64) (*proc.Process, error) {
 	s.mu.Lock()
 	held := s.ports
 	s.logFrom = from

@@ -60,7 +60,7 @@ func (s *service) awaitStart() bool {
 
 // runOnce is one start, to the end of its process.
 func (s *service) runOnce() {
-	p, err := s.launch()
+	p, log, err := s.launch()
 	if err != nil {
 		s.couldNotStart(err)
 		return
@@ -74,6 +74,7 @@ func (s *service) runOnce() {
 	polled := make(chan struct{})
 	go func() { defer close(polled); s.becomeReady(ctx, p, now.started) }()
 	<-p.Done()
+	_ = log.Close() // what it said last stands in the log before its end is known; the end counts more than the log
 	stop()
 	<-polled
 	s.exited(p)
