@@ -34,8 +34,24 @@ const (
 type hostileCase struct {
 	name    string
 	replace []string // pairs, in hostileHead
-	code    int      // of `chaos run`
+	code    int      // of `chaos run`, or ran
 	says    string
+}
+
+// ran is for a run that takes place. Whether a busy machine scrapes often enough for its gate to open is not what is asked here.
+const ran = -1
+
+func (p projectCopy) runs(code int, args ...string) string {
+	p.t.Helper()
+	if code != ran {
+		return p.run(code, args...)
+	}
+	s := p.start(args...)
+	s.wait()
+	if got := s.cmd.ProcessState.ExitCode(); got != 0 && got != 4 {
+		p.t.Fatalf("exit code %d, want 0 or 4\n%s%s", got, &s.stdout, &s.stderr)
+	}
+	return s.stdout.String() + s.stderr.String()
 }
 
 func check(text string) []string { return []string{"CHECK", text} }
@@ -49,7 +65,7 @@ func hostileCases() []hostileCase {
 	return []hostileCase{
 		{"name leads up", []string{"NAME", "../../evil"}, 3, "a DNS label"},
 		{"id leads up", check(strings.Replace(plainCheck, "id: up", "id: ../../evil", 1)), 3, "a DNS label"},
-		{"matrix leads up", []string{"recovery:", "matrix: {to: [\"../../../evil/'; touch pwned; '\"]}\nrecovery:", "TITLE", "to ${matrix.to}"}, 0, "GATE OPEN"},
+		{"matrix leads up", []string{"recovery:", "matrix: {to: [\"../../../evil/'; touch pwned; '\"]}\nrecovery:", "TITLE", "to ${matrix.to}"}, ran, "up PASS"},
 		{"matrix of lines", []string{"recovery:", `matrix: {to: ["a\n::error::x"]}` + "\nrecovery:", "TITLE", "${matrix.to}"}, 3, "one line"},
 		{"escape sequences", []string{"TITLE", `\e]0;owned\a\e[2J`}, 3, "control-character"},
 		{"turned text", []string{"TITLE", `\u202egnp.exe`}, 3, "control-character"},
@@ -64,9 +80,9 @@ func hostileCases() []hostileCase {
 		{"two slashes", http("path: '//OUTSIDE/health'"), 4, "up"},
 		{"header of two lines", http(`path: /health, headers: {A: "b\r\nHost: OUTSIDE"}`), 3, "[header]"},
 		{"header name", http(`path: /health, headers: {"A: b": c}`), 3, "[header]"},
-		{"Host", http(`path: /health, headers: {Host: OUTSIDE}`), 0, "GATE OPEN"},
+		{"Host", http(`path: /health, headers: {Host: OUTSIDE}`), ran, "up PASS"},
 		{"redirect", http(`path: "/redirect?to=http://OUTSIDE/"`), 4, "status is 302"},
-		{"templates", http(`path: "/health?a=${env.HOME}${data}${port.http}$HOME", headers: {A: "${env.CI_TOKEN}"}`), 0, "GATE OPEN"},
+		{"templates", http(`path: "/health?a=${env.HOME}${data}${port.http}$HOME", headers: {A: "${env.CI_TOKEN}"}`), ran, "up PASS"},
 		{"secret in a path", http(`path: "/health?${secret.token}"`), 3, "[secret]"},
 		{"secret not declared", http(`path: /health, headers: {A: "${secret.ci}"}`), 3, "[secret]"},
 		{"command", check(`{id: up, exec: {command: [touch, pwned]}, expect: {exitCode: 0}}`), 3, "running commands is not allowed"},
@@ -87,7 +103,7 @@ func hostileCases() []hostileCase {
 		{"expression", check(`{id: up, http: {service: front, path: /health}, expect: {body: {matches: "` + strings.Repeat("(a?){500}", 200) + `"}}}`), 3, "[regexp]"},
 		{"JSON path", check(`{id: up, http: {service: front, path: /health}, expect: {body: {json: {path: "a[99999999999999999999].` + strings.Repeat("b.", 1000) + `c", equals: 1}}}}`), 4, "INCONCLUSIVE"},
 		{"query of years", check(`{id: up, promql: 'count(sum_over_time({__name__=~".+"}[50y:1ms]))', window: 1s, expect: {min: 0}}`), 3, "50000"},
-		{"title", []string{"TITLE", `</title><script>x</script>\n::set-output name=a::b\n  ##[error]x`}, 0, "GATE OPEN"},
+		{"title", []string{"TITLE", `</title><script>x</script>\n::set-output name=a::b\n  ##[error]x`}, ran, "up PASS"},
 	}
 }
 
@@ -114,7 +130,7 @@ func TestHostileExperiments(t *testing.T) {
 			text := strings.NewReplacer(append(c.replace, "NAME", "evil", "TITLE", "a claim", "CHECK", plainCheck, "STEP", plainStep)...).Replace(hostileHead)
 			text = strings.ReplaceAll(text, "OUTSIDE", strings.TrimPrefix(outside.URL, "http://"))
 			must(t, os.WriteFile(filepath.Join(p.dir, "evil.yaml"), []byte(text), 0o644))
-			said := p.run(c.code, "run", "evil.yaml")
+			said := p.runs(c.code, "run", "evil.yaml")
 			if !strings.Contains(said, c.says) {
 				t.Errorf("it said %.2000s\nwant %q in it", said, c.says)
 			}
@@ -257,7 +273,7 @@ func TestRequestsStayInTheEnvironment(t *testing.T) {
 		`{id: up, http: {service: front, path: "/redirect?to=`+outside.URL+`/c"}, expect: {status: 302}}`, "STEP",
 		`{id: act, action: {http: {service: front, path: "/redirect?to=`+outside.URL+`/a"}}}`).Replace(hostileHead)
 	must(t, os.WriteFile(filepath.Join(p.dir, "evil.yaml"), []byte(text), 0o644))
-	said := p.run(0, "run", "evil.yaml")
+	said := p.runs(ran, "run", "evil.yaml")
 	contains(t, said, "up PASS")
 	if n := asked.Load(); n > 0 {
 		t.Errorf("the server outside was asked %d times", n)

@@ -94,13 +94,18 @@ func (s *started) signal(sig syscall.Signal) {
 // ends waits for the command's end with an exit code.
 func (s *started) ends(code int) {
 	s.t.Helper()
+	s.wait()
+	if got := s.cmd.ProcessState.ExitCode(); got != code {
+		s.t.Fatalf("exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", got, code, &s.stdout, &s.stderr)
+	}
+}
+
+// wait waits for the command's end, and ends it if it takes too long.
+func (s *started) wait() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { s.cmd.Process.Kill() })()
 	s.cmd.Wait()
-	if got := s.cmd.ProcessState.ExitCode(); got != code {
-		s.t.Fatalf("exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", got, code, &s.stdout, &s.stderr)
-	}
 }
 
 // run runs a command to its end.

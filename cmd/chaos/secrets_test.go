@@ -295,9 +295,9 @@ func TestSecretsThatARunCannotHave(t *testing.T) {
 		"short":         {"${secret.token}", "abc", "shorter than 4 characters", 3},
 		"unknown":       {"${secret.tokn}", "long enough", `there is no secret "tokn"`, 3},
 		"written":       {"long enough", "long enough", "the value of the secret token stands in this experiment", 3},
-		"not used":      {"x", "", "GATE OPEN", 0},
-		"the variable":  {"${env.SHOP_TOKEN}", "long enough", "GATE OPEN", 0}, // only text
-		"a shell's way": {"$SHOP_TOKEN ${SHOP_TOKEN}", "long enough", "GATE OPEN", 0},
+		"not used":      {"x", "", "front-up PASS", ran},
+		"the variable":  {"${env.SHOP_TOKEN}", "long enough", "front-up PASS", ran}, // only text
+		"a shell's way": {"$SHOP_TOKEN ${SHOP_TOKEN}", "long enough", "front-up PASS", ran},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.t = t
@@ -306,7 +306,7 @@ func TestSecretsThatARunCannotHave(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(p.dir, "one.yaml"), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if said := p.run(c.code, "run", "one.yaml", "--reports", name); !strings.Contains(said, c.want) || c.value != "" && strings.Contains(said, c.value) && name != "written" {
+			if said := p.runs(c.code, "run", "one.yaml", "--reports", name); !strings.Contains(said, c.want) || c.value != "" && strings.Contains(said, c.value) && name != "written" {
 				t.Errorf("got %s", said)
 			}
 		})
