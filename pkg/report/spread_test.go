@@ -58,7 +58,9 @@ func TestTheReportsTellHowFarAFaultTravelled(t *testing.T) {
 
 // Environments can be of any shape; whatever calls itself in a circle must still be drawn.
 func TestAMapOfAnyShapeIsDrawn(t *testing.T) {
-	place := func(name string, calls ...string) propagation.Place { return propagation.Place{Name: name, Calls: calls} }
+	place := func(name string, calls ...string) propagation.Place {
+		return propagation.Place{Name: name, Calls: calls}
+	}
 	for name, places := range map[string][]propagation.Place{
 		"nothing":      nil,
 		"circle":       {place("a", "b"), place("b", "c"), place("c", "a")},
