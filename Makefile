@@ -10,7 +10,7 @@ RACE := ./cmd/... ./pkg/...
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: all build test race run weakened killed lint generate bench images clean
+.PHONY: all build test race run weakened killed repeated lint generate bench images clean
 
 all: build
 
@@ -31,6 +31,10 @@ weakened: build ## an experiment that must close the gate
 
 killed: ## runs of the shipped experiments, killed in every way at random moments: nothing may be left; half an hour
 	go test ./experiments -run TestKilledAtAnyMoment -v -timeout 2h -args -killed.share $(SHARE) -killed.seed $(SEED) -killed.within 3s
+
+repeated: ## the shipped experiments a hundred times, and thirty times with a busy processor: nothing but PASS is true; an hour
+	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 100
+	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 30 -repeated.busy 1
 
 lint:
 	.ci/lint
