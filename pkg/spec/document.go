@@ -236,11 +236,18 @@ func unit(rest []rune, style yaml.Style) (width int, counts bool) {
 	if style == yaml.SingleQuotedStyle && len(rest) > 1 && rest[0] == '\'' && rest[1] == '\'' {
 		return 2, true
 	}
-	if style != yaml.DoubleQuotedStyle || rest[0] != '\\' || len(rest) < 2 {
+	if style != yaml.DoubleQuotedStyle || rest[0] != '\\' {
 		return 1, !blank(rest[0])
 	}
-	width = map[rune]int{'x': 4, 'u': 6, 'U': 10}[rest[1]]
-	return max(2, min(width, len(rest))), !strings.ContainsRune("nt _", rest[1])
+	if len(rest) < 2 {
+		return 1, false // a line break that is escaped stands for nothing
+	}
+	width = min(max(2, map[rune]int{'x': 4, 'u': 6, 'U': 10}[rest[1]]), len(rest))
+	if width == 2 {
+		return width, !strings.ContainsRune("nt \t", rest[1])
+	}
+	code, err := strconv.ParseInt(string(rest[2:width]), 16, 32)
+	return width, err != nil || !blank(rune(code))
 }
 
 // offset answers the place of a stretch of the text, in bytes.

@@ -51,10 +51,8 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	d.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
 	d.lines = strings.Split(d.Text, "\n")
-	if at := strings.IndexFunc(d.Text, turning); at >= 0 { // in comments, too
-		add("control-character", "this character turns the order of the text around it: it hides from a reviewer what is approved")
-		problems[0].Span = d.offset(at, at+1)
-		return d, problems
+	if p, found := d.hidden(); found {
+		return d, append(problems, p)
 	}
 	if at := tooDeep(d.Text); at >= 0 {
 		add("nesting", "brackets or dashes are nested more than %d deep", maxDepth)
@@ -79,6 +77,27 @@ func turning(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
 // steering says whether a character of a value is for a terminal and not for people.
 func steering(r rune) bool {
 	return unicode.IsControl(r) && !strings.ContainsRune("\t\n\r", r) || turning(r)
+}
+
+// hidden finds the first character that a reviewer does not see: a line end other than \n, where there is one line to the eye, a comment perhaps, and two to YAML,
+// and every place behind it would be another one than the editor's; a control character; a mark of the byte order inside of the text.
+func (d *Document) hidden() (diag.Problem, bool) {
+	at := strings.IndexFunc(d.Text, func(r rune) bool {
+		return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r == '\ufeff' || turning(r)
+	})
+	if at < 0 {
+		return diag.Problem{}, false
+	}
+	r, size := utf8.DecodeRuneInString(d.Text[at:])
+	p := diag.Problem{Span: d.offset(at, at+size), Severity: diag.Error, Rule: "encoding", Message: fmt.Sprintf("the character %U cannot be seen, so it does not stand in a text that people review", r)}
+	switch {
+	case turning(r):
+		p.Rule, p.Message = "control-character", "this character turns the order of the text around it: it hides from a reviewer what is approved"
+	case strings.ContainsRune("\r\u0085\u2028\u2029", r):
+		p.Rule, p.Message = "line-break", fmt.Sprintf("the character %U ends a line in YAML, and hardly an editor shows it", r)
+		p.Hint = "end lines with a newline; inside double quotes write \\r, \\N, \\L or \\P"
+	}
+	return p, true
 }
 
 // tooDeep answers the offset at which brackets and list dashes are nested more than maxDepth deep, -1 if they are not; it counts those in quotes as well, which
@@ -124,7 +143,7 @@ func readYAML(text string) (root *yaml.Node, err error) {
 		return nil, err
 	}
 	if err := decoder.Decode(&second); err == nil {
-		return nil, errDocuments
+		return nil, fmt.Errorf("yaml: line %d: %w", second.Line, errDocuments)
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -137,6 +156,9 @@ func readYAML(text string) (root *yaml.Node, err error) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n\s*)?line (\d+): `)
 
+// yamlParser matches the errors for which the library counts lines from 0: those of its parser, not of its scanner. On the first line it names none.
+var yamlParser = regexp.MustCompile(`^(did not find expected (<|node content|'-' indicator|key$|',' or)|found (incompatible YAML|undefined tag|duplicate))`)
+
 // syntax turns an error of the YAML library into a problem; it knows the line only.
 func (d *Document) syntax(err error) diag.Problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -144,6 +166,9 @@ func (d *Document) syntax(err error) diag.Problem {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		message = strings.TrimPrefix(err.Error(), m[0])
+		if yamlParser.MatchString(message) {
+			line = min(line+1, len(d.lines))
+		}
 	}
 	text := d.Line(line)
 	col := len(text) - len(strings.TrimLeft(text, " \t")) + 1
@@ -231,6 +256,9 @@ func (c *nodeCheck) keys(n *yaml.Node, depth int) {
 		default:
 			seen[key.Value] = key
 			c.text(key)
+		}
+		if key.Anchor != "" {
+			c.add(key, "anchor", "remove it", "anchors are not supported: they hide from a reviewer what is approved")
 		}
 		c.visit(value, "", depth+1)
 	}

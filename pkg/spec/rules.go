@@ -11,6 +11,7 @@ func Rules() []Rule {
 		{"too-many-problems", "Of a file with more than 100 problems the first ones are shown."},
 		{"encoding", "A file is UTF-8 text."},
 		{"control-character", "No control characters, and none that turn the order of a text: what is approved is what is read."},
+		{"line-break", "Lines end with a newline, or a carriage return and a newline; YAML knows others, which editors do not show."},
 		{"yaml", "A file is well-formed YAML."},
 		{"documents", "One file is one experiment."},
 		{"empty", "A file is not empty."},

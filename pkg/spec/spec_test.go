@@ -311,28 +311,3 @@ func BenchmarkLoadThousand(b *testing.B) {
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.Sys)/(1<<20), "MB-sys")
 }
-
-func FuzzParseExperiment(f *testing.F) {
-	for _, pattern := range []string{"testdata/*/*.yaml", "../../experiments/*.yaml"} {
-		files, _ := filepath.Glob(pattern)
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(text)
-		}
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		e, problems := ParseExperiment("fuzz.yaml", text)
-		if (e == nil) != problems.Invalid() {
-			t.Errorf("an experiment: %v, and problems: %v", e != nil, problems)
-		}
-		if e != nil {
-			Expand(e)
-		}
-		if err := problems.WriteText(&bytes.Buffer{}, sources(text), diag.Style{}); err != nil {
-			t.Error(err)
-		}
-	})
-}
