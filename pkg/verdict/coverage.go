@@ -24,7 +24,7 @@ type coverage struct {
 
 func (r *record) addUp(e journal.Event) error {
 	info, err := journal.Decode[journal.EnvironmentInfo](e)
-	r.upAt, r.services = e.Time, info.Services
+	r.up, r.upAt, r.services = true, e.Time, info.Services
 	return err
 }
 

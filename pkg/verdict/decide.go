@@ -151,6 +151,7 @@ type record struct {
 	end          *journal.ExperimentResult
 	aborts       []journal.AbortInfo
 	findings     []journal.Finding
+	undoable, up bool      // the environment's undo was on record before it was up
 	upAt         time.Time // when the environment was up; what starts later is started again
 	disturbances []disturbance
 	services     []string // whose metrics are read
@@ -160,6 +161,7 @@ type record struct {
 	recovered    *journal.RecoveryResult
 	steps        map[string]*stepRecord
 	methodRuns   bool
+	injected     bool // a fault was active; what is told of the steady state from then on shows nothing
 }
 
 // look is an observation with the attempt and phase it belongs to.
@@ -204,14 +206,16 @@ func (r *record) add(e journal.Event) error {
 	switch e.Type {
 	case journal.ExperimentStarted:
 		r.started = true
+	case journal.UndoRecorded:
+		return r.addUndo(e)
 	case journal.EnvironmentUp:
 		return r.addUp(e)
 	case journal.CoverageKept:
 		return r.addCoverage(e)
 	case journal.EnvironmentDown:
-		return journal.DecodeNew(e, &r.down)
+		return once(e, &r.down)
 	case journal.ExperimentEnded:
-		return journal.DecodeNew(e, &r.end)
+		return once(e, &r.end)
 	case journal.Recovered:
 		return journal.DecodeNew(e, &r.recovered)
 	case journal.Aborted:
@@ -227,11 +231,29 @@ func (r *record) add(e journal.Event) error {
 	case journal.Looked:
 		return r.addLook(e)
 	default:
+		r.injected = r.injected || e.Type == journal.FaultActive
 		if e.Step != "" {
 			return r.step(e.Step).add(e)
 		}
 	}
 	return nil
+}
+
+// addUndo takes notice of the undo of the environment, or of a step.
+func (r *record) addUndo(e journal.Event) error {
+	if e.Step != "" {
+		return r.step(e.Step).add(e)
+	}
+	r.undoable = r.undoable || !r.up
+	return nil
+}
+
+// once decodes what a journal tells once: of two that differ, the second would hide the first.
+func once[T any](e journal.Event, to **T) error {
+	if *to != nil {
+		return fmt.Errorf("%w: event %d tells %s of %s %s a second time", journal.ErrFormat, e.Seq, e.Type, e.Experiment, e.Step)
+	}
+	return journal.DecodeNew(e, to)
 }
 
 func (r *record) addLook(e journal.Event) error {
@@ -241,6 +263,9 @@ func (r *record) addLook(e journal.Event) error {
 	}
 	if o.Phase == journal.Recovery {
 		r.recovery = append(r.recovery, RecoveryLook{Check: e.Step, Observation: o})
+		return nil
+	}
+	if o.Phase == journal.Steady && r.injected {
 		return nil
 	}
 	r.looks[e.Step] = append(r.looks[e.Step], look{attempt: e.Attempt, Observation: o})

@@ -203,6 +203,9 @@ func (r *record) judgeFault(e *Experiment, s plan.Step, rec *stepRecord) {
 	if ended(e, s, rec) && !f.Effective {
 		e.close(s.ID, Inconclusive, "no-effect", "the fault had no proven effect: "+f.Effect)
 	}
+	if rec.active != nil && rec.unarmed {
+		e.close(s.ID, Error, "incomplete", "the journal does not show that the fault's undo was on disk before it was injected")
+	}
 	if rec.active != nil && !f.Reverted {
 		e.close(s.ID, Dirty, "revert", "the revert is not verified: "+f.Revert)
 	}
@@ -286,6 +289,9 @@ func (r *record) judgeRecovery(e *Experiment) {
 
 // judgeFrame looks at what surrounds the steps: the environment and the experiment's own end.
 func (r *record) judgeFrame(e *Experiment) {
+	if r.methodRuns && (!r.up || !r.undoable) {
+		e.close("", Error, "incomplete", "the journal does not show that the environment was up, and its undo on disk before that")
+	}
 	switch {
 	case r.end == nil:
 		e.close("", Error, "incomplete", "the experiment did not end")

@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"slices"
+
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/target"
@@ -14,35 +16,64 @@ type stepRecord struct {
 	checked  *fault.Effect
 	reverted *fault.Effect
 	from, to target.Duration
-	pending  int    // undos that are not verified
+	pending  int // undos that are not verified
+	recorded []string
+	unarmed  bool   // it was active before the journal shows that all its undos were on disk
 	undoneBy string // who verified the last one
 }
 
 func (s *stepRecord) add(e journal.Event) error {
 	switch e.Type {
 	case journal.StepEnded:
-		return journal.DecodeNew(e, &s.result)
+		return once(e, &s.result)
 	case journal.FaultArmed:
 		return journal.DecodeNew(e, &s.info)
 	case journal.FaultActive:
 		s.from = target.Duration(e.Mono)
 		s.checked, s.reverted = nil, nil
+		s.unarmed = s.unarmed || !s.armed()
 		return journal.DecodeNew(e, &s.active)
 	case journal.FaultChecked:
-		return journal.DecodeNew(e, &s.checked)
+		return once(e, &s.checked)
 	case journal.FaultEnding:
 		s.to = target.Duration(e.Mono)
 	case journal.FaultReverted:
-		return journal.DecodeNew(e, &s.reverted)
+		return s.addReverted(e)
 	case journal.UndoRecorded:
-		s.pending++
-	case journal.UndoDone:
 		return s.addUndo(e)
+	case journal.UndoDone:
+		return s.addUndone(e)
 	}
 	return nil
 }
 
+// addReverted keeps the last readback of a revert since the fault was active, but one that was not verified is not made good by a later one: every attempt that was
+// armed is reverted, and the fault's own readback is not tried again once it is on record.
+func (s *stepRecord) addReverted(e journal.Event) error {
+	before := s.reverted
+	err := journal.DecodeNew(e, &s.reverted)
+	if before != nil && !before.Proven {
+		s.reverted = before
+	}
+	return err
+}
+
+// armed says whether every undo that arming has named is on record.
+func (s *stepRecord) armed() bool {
+	if s.info == nil {
+		return false
+	}
+	return !slices.ContainsFunc(s.info.Undos, func(id string) bool { return !slices.Contains(s.recorded, id) })
+}
+
 func (s *stepRecord) addUndo(e journal.Event) error {
+	undo, err := journal.Decode[target.Undo](e)
+	s.pending++
+	s.recorded = append(s.recorded, undo.ID)
+	return err
+}
+
+func (s *stepRecord) addUndone(e journal.Event) error {
 	done, err := journal.Decode[journal.UndoResult](e)
 	if done.Verified {
 		s.pending--
