@@ -5,12 +5,15 @@ BIN := bin/chaos
 EXPERIMENTS ?= experiments/*.yaml
 # Packages in which goroutines meet: tested with the race detector, which needs a C compiler.
 RACE := ./cmd/... ./pkg/...
+# How long each fuzz target runs, and which ones: a regular expression.
+FUZZTIME ?= 1m
+FUZZ ?= .
 
 # Of `make killed`: the part of its kills, and the seed of their moments (0 draws one).
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: all build test race run weakened killed repeated lint generate bench images clean
+.PHONY: all build test race run weakened killed repeated fuzz lint generate bench images clean
 
 all: build
 
@@ -22,6 +25,9 @@ test:
 
 race:
 	CGO_ENABLED=1 go test -race $(RACE)
+
+fuzz: ## every fuzz target there is
+	.ci/fuzz $(FUZZTIME) '$(FUZZ)'
 
 run: build ## the main job
 	$(BIN) run $(EXPERIMENTS)

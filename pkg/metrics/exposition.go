@@ -107,16 +107,23 @@ func parse(body []byte, contentType string) ([]reading, error) {
 			if len(readings) == maxSeries {
 				return nil, fmt.Errorf("more than %d series", maxSeries)
 			}
-			readings = append(readings, readSeries(parser, types))
+			r, err := readSeries(parser, types)
+			if err != nil {
+				return nil, fmt.Errorf("not a metrics exposition: %w", err)
+			}
+			readings = append(readings, r)
 		}
 	}
 }
 
-func readSeries(parser textparse.Parser, types map[string]model.MetricType) reading {
+func readSeries(parser textparse.Parser, types map[string]model.MetricType) (reading, error) {
 	key, _, v := parser.Series()
 	var l labels.Labels
 	parser.Labels(&l)
-	return reading{key: string(key), labels: func() labels.Labels { return l }, value: v, counter: isCounter(l.Get(model.MetricNameLabel), types)}
+	if name, doubled := l.HasDuplicateLabelNames(); doubled {
+		return reading{}, fmt.Errorf("the label %s stands twice in %s", name, key)
+	}
+	return reading{key: string(key), labels: func() labels.Labels { return l }, value: v, counter: isCounter(l.Get(model.MetricNameLabel), types)}, nil
 }
 
 var counterSuffixes = []string{"_total", "_bucket", "_count", "_sum"}

@@ -26,14 +26,25 @@ func Format(value float64, unit Unit) string {
 	}
 }
 
+// The magnitudes between which a person writes no exponent.
+const (
+	smallest = 1e-12
+	largest  = 1e15
+)
+
 func number(v float64) string {
-	if v == 0 {
+	magnitude := math.Abs(v)
+	switch {
+	case v == 0:
 		return "0" // -0, too
-	}
-	if math.Abs(v) >= 1000 && math.Abs(v) < 1e15 && v == math.Trunc(v) {
+	case magnitude >= 1000 && magnitude < largest && v == math.Trunc(v):
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
+	text := strconv.FormatFloat(v, 'g', 4, 64)
+	if rounded, err := strconv.ParseFloat(text, 64); err == nil && magnitude >= smallest && magnitude < largest {
+		return strconv.FormatFloat(rounded, 'f', -1, 64)
+	}
+	return text
 }
 
 func formatTime(seconds float64) string {
@@ -45,7 +56,7 @@ func formatTime(seconds float64) string {
 		return number(seconds*1e6) + "µs"
 	case magnitude < 1:
 		return number(seconds*1e3) + "ms"
-	case magnitude < 60:
+	case magnitude < 60 || magnitude > math.MaxInt64/float64(time.Second): // more than a Duration holds
 		return number(seconds) + "s"
 	default:
 		return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()

@@ -69,14 +69,67 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// FuzzParse reads anything. What is taken is finite and not negative, nothing but digits and one of the units stands in it, and what it is written as for people reads as
+// the same amount: to four digits, and to the second above a minute.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"300ms", "80%", "256MiB", "50/s", "1MiB/s", "0.5", "1h1m1s"} {
+	for _, s := range []string{"300ms", "80%", "256MiB", "50/s", "1MiB/s", "0.5", "1h1m1s", "7B", "600/m", "0", "1e9", "9223372036854775807B", "2562047h", ".5s", "5.s", "0.000001%"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		q, err := Parse(text)
-		if err == nil && (math.IsNaN(q.Value) || math.IsInf(q.Value, 0) || q.Value < 0) {
-			t.Errorf("%q was taken as %v", text, q.Value)
+		checkWholes(t, text)
+		if err != nil {
+			return
+		}
+		if math.IsNaN(q.Value) || math.IsInf(q.Value, 0) || q.Value < 0 || q.Text != text {
+			t.Fatalf("%q was taken as %+v", text, q)
+		}
+		if strings.Trim(text, "0123456789.%/hmsuµμnkKMGTiB") != "" {
+			t.Errorf("%q was taken", text)
+		}
+		if q.Value != 0 && (q.Value < 1e-9 || q.Value > 1e15) {
+			return // shown with an exponent, which is not for reading back
+		}
+		shown := Format(q.Value, q.Unit)
+		again, err := Parse(shown)
+		if err != nil || again.Unit != q.Unit {
+			t.Fatalf("%q is shown as %s, which reads as %+v, %v", text, shown, again, err)
+		}
+		exact := q.Value * 1e-3
+		if q.Unit == Time && q.Value >= 60 {
+			exact = 0.5
+		}
+		if math.Abs(again.Value-q.Value) > exact {
+			t.Errorf("%q is %v and is shown as %s, which is %v", text, q.Value, shown, again.Value)
+		}
+	})
+}
+
+// checkWholes reads a text as each kind of whole number: what is answered is never below zero, as it would be behind an overflow.
+func checkWholes(t *testing.T, text string) {
+	if d, err := ParseDuration(text); err == nil && d < 0 {
+		t.Errorf("the duration %q was taken as %v", text, d)
+	}
+	for _, read := range []func(string) (int64, error){ParseBytes, ParseFlow} {
+		if n, err := read(text); err == nil && n < 0 {
+			t.Errorf("%q was taken as %d", text, n)
+		}
+	}
+}
+
+// FuzzFormat shows any value: always something, and never an exponent where a person would not write one.
+func FuzzFormat(f *testing.F) {
+	for _, v := range []float64{0, 1, 12345.6, 0.00001, 59.9999, 999.99e-3, 1e12, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.NaN(), -3} {
+		for unit := range uint8(6) {
+			f.Add(v, unit)
+		}
+	}
+	units := []Unit{None, Time, Percent, Bytes, Rate, Flow}
+	f.Fuzz(func(t *testing.T, v float64, unit uint8) {
+		shown := Format(v, units[int(unit)%len(units)])
+		magnitude := math.Abs(v)
+		if shown == "" || magnitude > 1e-6 && magnitude < 1e12 && strings.ContainsAny(shown, "eE") {
+			t.Errorf("%v is shown as %q", v, shown)
 		}
 	})
 }

@@ -8,19 +8,23 @@ import (
 	"strings"
 )
 
-// reference is ${port.http}, ${link.service-b}, ${data} or ${binary}.
-var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+// reference is ${port.http}, ${link.service-b}, ${data} or ${binary}, or one that is not closed.
+var reference = regexp.MustCompile(`\$\{[^}]*\}?`)
 
 // values are what references stand for: "port.http" -> "40123".
 type values map[string]string
 
-// expand replaces the references in a text. An unknown one is an error that names the choices.
+// expand replaces the references in a text; what they stand for is not read again. An unknown one is an error that names the choices, and so is one without its end.
 func (v values) expand(text string) (string, error) {
 	var unknown error
 	out := reference.ReplaceAllStringFunc(text, func(ref string) string {
-		name := ref[2 : len(ref)-1]
+		name, closed := strings.CutSuffix(ref[2:], "}")
 		value, ok := v[name]
-		if !ok && unknown == nil {
+		switch {
+		case unknown != nil:
+		case !closed:
+			unknown = fmt.Errorf("%q is not closed: its } is missing", ref)
+		case !ok:
 			unknown = fmt.Errorf("%s is not known here; there are %s", ref, v.choices())
 		}
 		return value
