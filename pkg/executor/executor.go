@@ -44,6 +44,7 @@ type Parts struct {
 	Fault   func(kind string) (fault.Kind, bool)
 	Look    func(context.Context, probe.Deps, plan.Check, probe.Window) journal.Observation
 	Act     func(context.Context, probe.Deps, plan.Action) error
+	Clock   Clock      // nil is the machine's own
 	Deps    probe.Deps // its Source and Environment are filled in for each experiment
 }
 

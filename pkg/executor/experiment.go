@@ -40,6 +40,7 @@ type experiment struct {
 	faults               map[string]*faultRun
 	aborted              sync.Once
 	phase                phaseBox
+	clock                *clockWatch
 }
 
 // phaseBox holds the current phase for the goroutine that watches the instances.
@@ -62,6 +63,7 @@ func (b *phaseBox) get() journal.PhaseName {
 
 func newExperiment(p plan.Plan, w *journal.Writer, parts Parts, mode Mode, failRun context.CancelCauseFunc) *experiment {
 	x := &experiment{plan: p, mode: mode, parts: parts, journal: w, failRun: failRun, faults: map[string]*faultRun{}}
+	x.clock = newClockWatch(parts.Clock, time.Duration(p.Interval))
 	for _, s := range p.Steps {
 		if s.Fault != nil {
 			x.faults[s.ID] = newFaultRun(s)

@@ -34,6 +34,7 @@ type lab struct {
 	fades                                            bool         // Check finds the effect gone
 	injectFails                                      int          // the first so many injections fail
 	value                                            func(check string, w probe.Window) float64
+	clock                                            Clock
 	hang                                             string // a check that hangs until its context ends
 	onInject                                         func()
 	act                                              func() error
@@ -164,6 +165,7 @@ func (l *lab) parts() Parts {
 		Load:    func(context.Context, plan.Plan, target.Environment) (Load, error) { return l, nil },
 		Measure: func(context.Context, plan.Plan, target.Environment, Load) (Metrics, error) { return l, nil },
 		Look:    l.look,
+		Clock:   l.clock,
 		Act: func(context.Context, probe.Deps, plan.Action) error {
 			if l.act == nil {
 				return nil

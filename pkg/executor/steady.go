@@ -61,6 +61,20 @@ func (x *experiment) lookSteady(ctx context.Context, chosen func(plan.Check) boo
 // lookTimeout bounds a single look that has no timeout of its own.
 const lookTimeout = 5 * time.Second
 
+// warnOfJump spoils what a metric check has seen once the clock has jumped: nothing is shown by it, neither good nor bad.
+func (x *experiment) warnOfJump(c plan.Check, o *journal.Observation) {
+	if !c.Probe.Metric() {
+		return
+	}
+	jumped, isNew := x.clock.look()
+	if isNew {
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: journal.ClockJump, Subject: "clock", Message: jumped, At: time.Now(), Closes: verdict.Inconclusive.String()})
+	}
+	if jumped != "" {
+		o.Warnings = append(o.Warnings, jumped)
+	}
+}
+
 // look looks once. since is what the offset counts from.
 func (x *experiment) look(ctx context.Context, c plan.Check, w probe.Window, since time.Time) journal.Observation {
 	limit := time.Duration(c.Timeout)
@@ -71,6 +85,7 @@ func (x *experiment) look(ctx context.Context, c plan.Check, w probe.Window, sin
 	defer cancel()
 	offset := time.Since(since)
 	o := x.parts.Look(ctx, x.deps, c, w)
+	x.warnOfJump(c, &o)
 	o.Phase = w.Phase
 	o.Offset = plan.Duration(offset)
 	return o

@@ -190,8 +190,11 @@ type Finding struct {
 	Closes string `json:"closes,omitempty"`
 }
 
-// CounterReset is the kind of the finding that counters of an instance fell.
-const CounterReset = "counter-reset"
+// The kinds of findings that others ask for.
+const (
+	CounterReset = "counter-reset" // counters of an instance fell
+	ClockJump    = "clock-jump"    // the wall clock was set, or the machine was suspended
+)
 
 // GuardDied is the kind of the finding that the run's guard died and another one took its place.
 const GuardDied = "guard-died"
