@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ID names a process on this machine for good: the kernel gives a pid out again, but not with the same start time.
@@ -35,14 +37,22 @@ func (id ID) Alive() bool {
 	return err == nil && s.ID == id && !s.Dead()
 }
 
-// Signal sends a signal to this very process alone. It is fs.ErrNotExist if it is not alive. Between the look and the signal the pid could go to another
-// process: microseconds against the wrap-around of all pids.
+// Signal sends a signal to this very process alone. It is fs.ErrNotExist if it is not alive. The process is held by a file descriptor before it is looked at, so that its
+// number cannot go to another one between the look and the signal. Where it cannot be held, there are microseconds for that, against the wrap-around of all pids.
 func (id ID) Signal(sig syscall.Signal) error {
+	if id.PID <= 0 {
+		return fs.ErrNotExist
+	}
+	send := func() error { return unix.Kill(id.PID, sig) }
+	if held, err := unix.PidfdOpen(id.PID, 0); err == nil {
+		defer unix.Close(held)
+		send = func() error { return unix.PidfdSendSignal(held, sig, nil, 0) }
+	}
 	if !id.Alive() {
 		return fs.ErrNotExist
 	}
-	err := syscall.Kill(id.PID, sig)
-	if errors.Is(err, syscall.ESRCH) {
+	err := send()
+	if errors.Is(err, unix.ESRCH) {
 		return fs.ErrNotExist
 	}
 	if err != nil {

@@ -43,6 +43,7 @@ var roles = map[string]func(args []string) int{
 	"daemonise": daemonise,
 	"forker":    forker,
 	"parent":    parent,
+	"reuse":     reuse,
 }
 
 // family starts a child in its own group and waits for it.
