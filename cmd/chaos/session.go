@@ -30,6 +30,7 @@ type session struct {
 	run     guard.Run
 
 	underWay *underWay
+	orphans  *proc.Orphans
 }
 
 // runID sorts by time and is unlike any other: 20261123-191503-k3f9.
@@ -66,6 +67,9 @@ func (s *session) start(sys system, reports string, observers []journal.Observer
 	if s.run.Runner, err = proc.Self(); err != nil {
 		return err
 	}
+	if s.orphans, err = proc.AdoptOrphans(); err != nil {
+		return err
+	}
 	start := func() (*guard.Process, error) { return s.startGuard(sys, reports) }
 	first, err := start()
 	if err != nil {
@@ -82,11 +86,17 @@ func (s *session) startGuard(sys system, reports string) (*guard.Process, error)
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
 	defer log.Close()
-	p, err := guard.Start(log, sys.program, "guard", s.journalPath())
-	if err != nil {
+	var p *guard.Process
+	s.run.Guard, err = s.orphans.Keep(func() (int, error) {
+		p, err = guard.Start(log, sys.program, "guard", s.journalPath())
+		if err != nil {
+			return 0, err
+		}
+		return p.PID(), nil
+	})
+	if p == nil {
 		return nil, err
 	}
-	s.run.Guard, err = proc.Identify(p.PID())
 	if err == nil {
 		s.run, err = guard.Register(reports, s.run)
 	}

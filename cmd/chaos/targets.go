@@ -13,6 +13,7 @@ import (
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/mask"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/proc"
 	"chaosgate/pkg/report"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -40,6 +41,7 @@ type opening struct {
 	programs map[string]string
 	program  string // this one, for helpers
 	plan     plan.Plan
+	orphans  *proc.Orphans
 	secrets  *mask.Set
 }
 
@@ -64,7 +66,7 @@ func openProcesses(o opening) (target.Environment, error) {
 	return process.New(process.Options{
 		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
 		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+report.FileName(o.plan.Name)), LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)),
-		Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services, Revealed: o.input.vault, Secrets: o.secrets,
+		Orphans: o.orphans, Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services, Revealed: o.input.vault, Secrets: o.secrets,
 		Connect: func(stdin io.WriteCloser, stdout io.Reader) process.Client { return agent.NewClient(stdin, stdout) },
 	}), nil
 }

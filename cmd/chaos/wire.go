@@ -54,7 +54,7 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 	return executor.Parts{
 		Open: func(p plan.Plan) (target.Environment, error) {
 			return r.input.kind.open(opening{
-				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets,
+				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets, orphans: s.orphans,
 			})
 		},
 		Guarded: s.guards.ensure,

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -86,7 +87,7 @@ func FuzzReadDamaged(f *testing.F) {
 		}
 		path := filepath.Join(t.TempDir(), "journal.jsonl")
 		testkit.Must(t, os.WriteFile(path, damaged, 0o600))
-		w, resumed, resumeErr := Resume(path)
+		w, resumed, resumeErr := Resume(context.Background(), path)
 		if (resumeErr == nil) != (err == nil && len(events) > 0) {
 			t.Fatalf("it reads with %v and resumes with %v", err, resumeErr)
 		}

@@ -68,15 +68,20 @@ func hasEntry(environ, marker []byte) bool {
 	return false
 }
 
-// KillMarked kills all processes that carry the marker, again and again until two scans in a row find none: one that forks while it is being found
+// KillMarked is KillFound for all processes that carry the marker.
+func KillMarked(ctx context.Context, marker string) error {
+	return KillFound(ctx, func() ([]ID, error) { return FindMarked(marker) })
+}
+
+// KillFound kills all processes that a search finds, again and again until two scans in a row find none: one that forks while it is being found
 // leaves a child for the next scan. What a scan has found must have ended as well: a dying process loses its environment before its files and ports. It never kills this process. Stopped processes die as well; zombies do not count, they have ended. An error means that
 // some are left when ctx ends, and names them.
-func KillMarked(ctx context.Context, marker string) error {
+func KillFound(ctx context.Context, find func() ([]ID, error)) error {
 	pause := time.Millisecond
 	var found []ID
 	for empty := 0; empty < 2; {
 		dying := slices.DeleteFunc(found, func(id ID) bool { return !id.Alive() })
-		visible, err := FindMarked(marker)
+		visible, err := find()
 		if err != nil {
 			return err
 		}

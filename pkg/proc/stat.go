@@ -15,10 +15,11 @@ import (
 // Stat is what the kernel says of a process, or of one of its threads, at one moment.
 type Stat struct {
 	ID
-	State byte          // R running, S sleeping, T stopped, Z zombie, ...
-	Group int           // process group
-	CPU   time.Duration // user and system time so far, of a process with the children it has waited for
-	RSS   int64         // resident memory in bytes
+	State  byte          // R running, S sleeping, T stopped, Z zombie, ...
+	Parent int           // the process that is told of its end
+	Group  int           // process group
+	CPU    time.Duration // user and system time so far, of a process with the children it has waited for
+	RSS    int64         // resident memory in bytes
 }
 
 // ticksPerSecond is the unit of times in /proc: USER_HZ, which is 100 on every architecture that Go runs on.
@@ -123,11 +124,12 @@ func parseStat(text string) (Stat, error) {
 	field := func(n int) int64 { return number(fields[n-3]) }
 	ticks := field(14) + field(15) + field(16) + field(17)
 	s := Stat{
-		ID:    ID{PID: int(number(pid)), Start: uint64(field(22))},
-		State: fields[0][0],
-		Group: int(field(5)),
-		CPU:   time.Duration(ticks) * (time.Second / ticksPerSecond),
-		RSS:   field(24) * int64(os.Getpagesize()),
+		ID:     ID{PID: int(number(pid)), Start: uint64(field(22))},
+		State:  fields[0][0],
+		Parent: int(field(4)),
+		Group:  int(field(5)),
+		CPU:    time.Duration(ticks) * (time.Second / ticksPerSecond),
+		RSS:    field(24) * int64(os.Getpagesize()),
 	}
 	if bad != nil {
 		return Stat{}, fmt.Errorf("unexpected /proc stat line %q: %w", text, bad)

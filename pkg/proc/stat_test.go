@@ -11,7 +11,7 @@ func TestParseStat(t *testing.T) {
 	rest := " S 1 42 42 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 1 0 77 4096 3 0 0"
 	for _, name := range []string{"sleep", "a b", "x) R 1 (y", ") Z ("} {
 		s, err := parseStat("7 (" + name + ")" + rest)
-		want := Stat{ID: ID{PID: 7, Start: 77}, State: 'S', Group: 42, CPU: time.Second, RSS: 3 * int64(os.Getpagesize())}
+		want := Stat{ID: ID{PID: 7, Start: 77}, State: 'S', Parent: 1, Group: 42, CPU: time.Second, RSS: 3 * int64(os.Getpagesize())}
 		if err != nil || s != want {
 			t.Errorf("%q: got %+v, %v", name, s, err)
 		}

@@ -184,7 +184,7 @@ func (e *Environment) Pause(ctx context.Context, t target.Target) error {
 	if !now.alive() {
 		return fmt.Errorf("%s is not running, so it cannot be paused", s.instance)
 	}
-	return freeze(ctx, s.instance, s.mark(), syscall.SIGSTOP)
+	return freeze(ctx, s.instance, s.everything, syscall.SIGSTOP)
 }
 
 // Resume implements target.Pauser. An instance that does not run has nothing to resume.
@@ -193,15 +193,15 @@ func (e *Environment) Resume(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	return freeze(ctx, s.instance, s.mark(), syscall.SIGCONT)
+	return freeze(ctx, s.instance, s.everything, syscall.SIGCONT)
 }
 
-// freeze sends SIGSTOP or SIGCONT to all processes with a marker until all of their threads are stopped, or none is.
-func freeze(ctx context.Context, instance, marker string, sig syscall.Signal) error {
+// freeze sends SIGSTOP or SIGCONT to all processes that a search finds until all of their threads are stopped, or none is.
+func freeze(ctx context.Context, instance string, find func() ([]proc.ID, error), sig syscall.Signal) error {
 	ctx, cancel := context.WithTimeout(ctx, readbackTimeout)
 	defer cancel()
 	for {
-		ids, err := proc.FindMarked(marker)
+		ids, err := find()
 		if err != nil {
 			return err
 		}

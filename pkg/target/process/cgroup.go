@@ -161,6 +161,28 @@ func (c *cgroup) add(pid int) error {
 	return nil
 }
 
+// members answers the live processes of a cgroup; none if there is no such cgroup.
+func members(dir string) ([]proc.ID, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the processes of cgroup %s: %w", dir, err)
+	}
+	var found []proc.ID
+	for field := range strings.FieldsSeq(string(text)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("read the processes of cgroup %s: %w", dir, err)
+		}
+		if s, err := proc.ReadStat(pid); err == nil && !s.Dead() {
+			found = append(found, s.ID)
+		}
+	}
+	return found, nil
+}
+
 func (c *cgroup) dirs() []string {
 	if c.memory == c.cpu {
 		return []string{c.memory}

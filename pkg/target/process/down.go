@@ -23,9 +23,10 @@ func (e *Environment) Down(ctx context.Context) error {
 	for _, s := range e.services {
 		s.supervisor.Wait()
 	}
-	if err := proc.KillMarked(ctx, e.marker); err != nil {
+	if err := proc.KillFound(ctx, e.everything); err != nil {
 		errs = append(errs, fmt.Errorf("end the services: %w", err))
 	}
+	errs = append(errs, e.leave(ctx))
 	for _, l := range e.links {
 		if err := l.close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the link %s -> %s: %w", l.From, l.To, err))
@@ -39,6 +40,32 @@ func (e *Environment) Down(ctx context.Context) error {
 	}
 	e.events.close()
 	return errors.Join(errs...)
+}
+
+// everything answers all live processes of the environment.
+func (e *Environment) everything() ([]proc.ID, error) {
+	all, err := proc.FindMarked(e.marker)
+	for _, s := range e.services {
+		if s.group == nil || err != nil {
+			continue
+		}
+		var grouped []proc.ID
+		grouped, err = members(s.group.memory)
+		all = append(all, slices.DeleteFunc(grouped, func(id proc.ID) bool { return slices.Contains(all, id) })...)
+	}
+	return all, err
+}
+
+// leave lets orphans be ended, once.
+func (e *Environment) leave(ctx context.Context) error {
+	e.mu.Lock()
+	entered := e.entered
+	e.entered = false
+	e.mu.Unlock()
+	if !entered {
+		return nil
+	}
+	return e.opts.Orphans.Leave(ctx)
 }
 
 // endService ends a service for good and waits for its process.

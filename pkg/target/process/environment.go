@@ -35,6 +35,7 @@ type Environment struct {
 
 	mu      sync.Mutex
 	ended   bool
+	entered bool // its services may leave orphans
 	helpers map[*helper]struct{}
 }
 
@@ -138,6 +139,7 @@ func (e *Environment) start(ctx context.Context) error {
 		return err
 	}
 	e.workDir = e.opts.WorkDir
+	e.enter()
 	for _, name := range slices.Sorted(maps.Keys(e.opts.Spec.Services)) {
 		if err := e.prepare(name); err != nil {
 			return err
@@ -169,6 +171,13 @@ func (e *Environment) start(ctx context.Context) error {
 
 // errOther ends the wait for the other services when one has failed.
 var errOther = errors.New("another service could not be started")
+
+func (e *Environment) enter() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.entered = true
+	e.opts.Orphans.Enter()
+}
 
 // prepare makes what a service needs before it starts: ports, a data folder, a cgroup.
 func (e *Environment) prepare(name string) error {

@@ -50,6 +50,7 @@ var roles = map[string]func() int{
 	"hang":   func() int { fmt.Println("starting up"); time.Sleep(time.Minute); return 0 },
 	"once":   once,
 	"runner": runner,
+	"hide":   hide,
 }
 
 // web answers on PORT: /health, /exit ends it, /peer asks the service PEER, /fork starts a child, /daemon one in another session, /eat takes memory, /big answers 1 MB.
@@ -75,6 +76,7 @@ func web() int {
 	})
 	http.HandleFunc("/fork", func(w http.ResponseWriter, _ *http.Request) { spawn(w, nil) })
 	http.HandleFunc("/daemon", func(w http.ResponseWriter, _ *http.Request) { spawn(w, &syscall.SysProcAttr{Setsid: true}) })
+	http.HandleFunc("/hide", func(w http.ResponseWriter, _ *http.Request) { startHiding(w) })
 	http.HandleFunc("/eat", func(http.ResponseWriter, *http.Request) { eat(1 << 30) })
 	http.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1_000_000)) })
 	fmt.Println("listening on", l.Addr())
@@ -89,6 +91,33 @@ func spawn(w io.Writer, attr *syscall.SysProcAttr) {
 	if err := cmd.Start(); err == nil {
 		fmt.Fprint(w, cmd.Process.Pid)
 	}
+}
+
+// startHiding starts the middle one of three generations, and answers the pid of the last one.
+func startHiding(w http.ResponseWriter) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{"ROLE=hide"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.Output()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+	_, _ = w.Write(out)
+}
+
+// hide starts a process that hides as well as one can without rights of its own: in another session, without its parent and its grandparent, under another name, with
+// nothing open, and with no environment but what tells it to sleep. Then it goes.
+func hide() int {
+	cmd := exec.Command("/bin/sleep", "60")
+	cmd.Args[0] = "kworker/u8:2"
+	cmd.Env = []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Print(cmd.Process.Pid)
+	return 0
 }
 
 func eat(n int) {

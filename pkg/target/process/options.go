@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"chaosgate/pkg/mask"
+	"chaosgate/pkg/proc"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
@@ -23,6 +24,7 @@ type Options struct {
 	Self       string            // this program, to run helpers
 	// Connect speaks with a helper: agent.NewClient.
 	Connect func(stdin io.WriteCloser, stdout io.Reader) Client
+	Orphans *proc.Orphans // of this program; nil if it takes in none
 	// Variables are added to a service's environment or replace its own: service -> name -> value. They are a weakened variant's.
 	Variables map[string]map[string]string
 	// Revealed are the secrets, by name, that ${secret.NAME} stands for in env. Secrets are taken out of the logs; nil is none.

@@ -18,7 +18,7 @@ import (
 
 // RevertEnvironment ends an environment from a fresh process, given the data of the undo that Up recorded: it kills every process of it and removes its cgroups
 // and its data, and verifies that. It is idempotent, and safe if Up never came to start anything. What the data names is not believed: only processes that
-// carry a marker of ours, empty cgroups, and a folder with our stamp are touched.
+// carry a marker of ours or are in a cgroup named after it, those cgroups, and a folder with our stamp are touched.
 func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	var l leftover
 	if err := json.Unmarshal(data, &l); err != nil {
@@ -32,14 +32,19 @@ func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	}
 	errs := []error{removeWorkDir(l.WorkDir, l.Marker)}
 	for _, dir := range l.Cgroups {
-		errs = append(errs, revertCgroup(ctx, dir))
+		errs = append(errs, revertCgroup(ctx, dir, strings.TrimPrefix(l.Marker, proc.MarkerName+"=")))
 	}
 	return errors.Join(errs...)
 }
 
-func revertCgroup(ctx context.Context, dir string) error {
-	if err := checkOwnCgroup(dir); err != nil {
+// revertCgroup removes a cgroup of the environment with this id. Who is still in it has hidden from the search for the marker: a cgroup cannot be left by those who may
+// not write to it.
+func revertCgroup(ctx context.Context, dir, id string) error {
+	if err := checkOwnCgroup(dir, id); err != nil {
 		return err
+	}
+	if err := proc.KillFound(ctx, func() ([]proc.ID, error) { return members(dir) }); err != nil {
+		return fmt.Errorf("end the processes of cgroup %s: %w", dir, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -52,10 +57,10 @@ const (
 	cgroupV2Magic = unix.CGROUP2_SUPER_MAGIC
 )
 
-// checkOwnCgroup is nil for what may be removed: a folder named by us in a cgroup file system, or one that is not there.
-func checkOwnCgroup(dir string) error {
+// checkOwnCgroup is nil for what may be removed: a folder named by us for this environment in a cgroup file system, or one that is not there.
+func checkOwnCgroup(dir, id string) error {
 	refused := fmt.Errorf("%q is not removed: it is not a cgroup of ours", dir)
-	if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || !strings.HasPrefix(filepath.Base(dir), ownPrefix) {
+	if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || !strings.HasPrefix(filepath.Base(dir), shortID(id)+"-") {
 		return refused
 	}
 	var fs unix.Statfs_t
@@ -99,15 +104,15 @@ func (g *gone) Resume(ctx context.Context, _ target.Target) error {
 	if g.id == "" {
 		return target.ErrGone
 	}
-	marker := instancePrefix + g.id
-	ids, err := proc.FindMarked(marker)
+	find := func() ([]proc.ID, error) { return proc.FindMarked(instancePrefix + g.id) }
+	ids, err := find()
 	if err != nil {
 		return err
 	}
 	if len(ids) == 0 {
 		return target.ErrGone
 	}
-	return freeze(ctx, g.instance, marker, syscall.SIGCONT)
+	return freeze(ctx, g.instance, find, syscall.SIGCONT)
 }
 
 func (g *gone) Name() string { return RuntimeName }

@@ -33,7 +33,7 @@ type service struct {
 	dir      string // working directory
 	data     string
 	logPath  string
-	marks    []string // environment entries by which its processes are found
+	marks    []string // environment entries by which its processes are found: the environment's, and its own
 	events   *events
 	links    func(to string) string // the near end of a link from this service
 

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -136,7 +137,24 @@ func (s *service) killLeftovers() {
 	ctx, cancel := context.WithTimeout(context.Background(), leftoverTimeout)
 	defer cancel()
 	// What resists is found by Down, which reports it.
-	_ = proc.KillMarked(ctx, s.marks[len(s.marks)-1])
+	_ = proc.KillFound(ctx, s.everything)
+}
+
+// everything answers all live processes of the instance, helpers apart: those that carry its marker, and those in its cgroup, where one is found that has cast off
+// the environment that it was started with. Helpers are in the cgroup too, and carry the marker of the environment alone.
+func (s *service) everything() ([]proc.ID, error) {
+	marked, err := proc.FindMarked(s.mark())
+	if err != nil || s.group == nil {
+		return marked, err
+	}
+	grouped, err := members(s.group.memory)
+	hidden := slices.DeleteFunc(grouped, func(id proc.ID) bool { return slices.Contains(marked, id) })
+	if err != nil || len(hidden) == 0 {
+		return marked, err
+	}
+	ours, err := proc.FindMarked(s.marks[0])
+	hidden = slices.DeleteFunc(hidden, func(id proc.ID) bool { return slices.Contains(ours, id) })
+	return append(marked, hidden...), err
 }
 
 // newOOMKill says whether the kernel has killed a process of the service for memory since the last look.
