@@ -17,7 +17,7 @@ func (r running) finish(s *session, out *feed, failed error) error {
 	}
 	v, events, err := judge(s.journalPath())
 	if err != nil {
-		return errors.Join(err, kept)
+		return dirty(textUnverifiedHint, textUnverified, errors.Join(err, kept))
 	}
 	kept = errors.Join(kept, r.write(s, v, events), s.close(pending))
 	if r.judged != nil {

@@ -180,13 +180,6 @@ func noCommands(t *testing.T, text string) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestForeignTextIsNoCommand(t *testing.T) {
 	for _, text := range []string{"::error::x", "a\n  ::set-output name=x::y", "a ##[error]b", "\x1b[2J::x", "x\r\n::y", "\u2028::z\n\t::z"} {
 		said := foreign(text)
@@ -277,5 +270,12 @@ func TestRequestsStayInTheEnvironment(t *testing.T) {
 	contains(t, said, "up PASS")
 	if n := asked.Load(); n > 0 {
 		t.Errorf("the server outside was asked %d times", n)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

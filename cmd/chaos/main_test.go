@@ -19,7 +19,7 @@ import (
 
 // The scripts run the real program, against real services: this test binary under the name of `service`.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"chaos": main, "service": service})
+	testscript.Main(m, map[string]func(){"chaos": main, "service": service, "smalldisk": smallDisk, "limited": limited})
 }
 
 func TestScripts(t *testing.T) {

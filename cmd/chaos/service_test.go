@@ -30,9 +30,13 @@ import (
 //	STUBBORN    it does not end when it is asked to
 //	UNREADY     /health answers 503
 //	SPILL       it says this wherever it says anything: in its log, in a label of a metric, and on /spill, beside what it is sent
+//	BORN        a file to which it adds its pid when it starts
 func service() {
 	if after := os.Getenv("EXIT_AFTER"); after != "" {
 		go exitAfter(after)
+	}
+	if born := os.Getenv("BORN"); born != "" {
+		note(born)
 	}
 	spill(os.Stderr, os.Getenv("SPILL"))
 	if os.Getenv("DIES") != "" {
@@ -64,6 +68,14 @@ func spill(w io.Writer, text string) {
 	fmt.Fprintf(w, "%s\n%q\n%s\n%s\n%s\n%s\n%x\n", text, text, json, &u, html.EscapeString(text), base64.StdEncoding.EncodeToString([]byte("me:"+text)), text)
 	for _, piece := range []string{"in pieces: ", text[:len(text)/2], text[len(text)/2:], "\nand without an end: ", text} {
 		io.WriteString(w, piece)
+	}
+}
+
+func note(path string) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		fmt.Fprintln(f, os.Getpid())
+		f.Close()
 	}
 }
 

@@ -171,6 +171,8 @@ const (
 	textStoppedClean     = "stopped at once by a second %s; nothing is left to undo but the processes, which end with this one"
 	textStoppedHint      = "see that nothing is left with `%s rollback %s`"
 	textByHand           = "to undo it by hand:"
+	textUnverified       = "whether everything was taken back cannot be seen, because the journal cannot be read: %w"
+	textUnverifiedHint   = "the environment was taken down before the run ended, as far as that went; look for processes with CHAOS_ENVIRONMENT in their environment and for folders chaos-* among the temporary files"
 	textLeft             = "the environment is not clean: %s"
 	textLeftHint         = "try again with `%s rollback %s`"
 	textDirty            = "the earlier run %s has died and left something behind: %s"

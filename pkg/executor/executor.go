@@ -82,8 +82,29 @@ func Run(ctx context.Context, w *journal.Writer, plans []plan.Plan, parts Parts,
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	go watchJournal(ctx, w, cancel)
 	runLanes(ctx, cancel, w, schedule(plans, opts.Jobs), parts, opts)
 	return endRun(context.Cause(ctx), w)
+}
+
+// journalInterval is how often a run in which nothing happens sees whether its journal can still be written.
+const journalInterval = 500 * time.Millisecond
+
+// watchJournal ends the run when its journal is gone, which is seen at the next event otherwise, a minute later perhaps.
+func watchJournal(ctx context.Context, w *journal.Writer, cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(journalInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := w.Usable(); err != nil {
+				cancel(err)
+				return
+			}
+		}
+	}
 }
 
 // endRun records how the run as a whole ended, and why if that was early.

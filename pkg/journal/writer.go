@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ import (
 type Writer struct {
 	mu        sync.Mutex
 	file      file
+	path      string      // where others look for the file
+	opened    os.FileInfo // of that file; nil if nobody looks for it
 	seq       int64
 	start     time.Time
 	observers []Observer
@@ -56,7 +59,13 @@ func Create(path string, observers ...Observer) (*Writer, error) {
 	if err := lock(context.Background(), f); err != nil { // nobody else can know the file yet
 		return nil, errors.Join(fmt.Errorf("create the journal: %w", err), f.Close())
 	}
-	return newWriter(f, observers...), nil
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create the journal: %w", err), f.Close())
+	}
+	w := newWriter(f, observers...)
+	w.path, w.opened = path, info
+	return w, nil
 }
 
 // lock makes this the only process that writes a journal: two that roll the same run back at once would write over each other. It waits until ctx ends; a writer
@@ -92,6 +101,10 @@ func Resume(ctx context.Context, path string, observers ...Observer) (*Writer, [
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the journal: %w", err)
 	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open the journal: %w", err), f.Close())
+	}
 	var events []Event
 	var whole int64
 	err = lock(ctx, f)
@@ -112,7 +125,7 @@ func Resume(ctx context.Context, path string, observers ...Observer) (*Writer, [
 	}
 	w := newWriter(f, observers...)
 	last := events[len(events)-1]
-	w.seq = last.Seq
+	w.path, w.opened, w.seq = path, info, last.Seq
 	w.start = resumedStart(events[0], last)
 	return w, events, nil
 }
@@ -154,8 +167,8 @@ func (w *Writer) RecordUndo(experiment, step string, u target.Undo) error {
 }
 
 func (w *Writer) append(e Entry) error {
-	if w.failed != nil {
-		return w.failed
+	if err := w.usable(); err != nil {
+		return err
 	}
 	event, err := w.event(e)
 	if err != nil {
@@ -172,6 +185,35 @@ func (w *Writer) append(e Entry) error {
 	w.seq = event.Seq
 	for _, o := range w.observers {
 		o(event)
+	}
+	return nil
+}
+
+// Usable answers why nothing can be recorded any more; nil while it can, as far as that can be seen without writing.
+func (w *Writer) Usable() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.usable()
+}
+
+func (w *Writer) usable() error {
+	if w.failed == nil {
+		w.failed = w.inPlace()
+	}
+	return w.failed
+}
+
+// inPlace is an error if the file is not at its path any more: then nobody who is to take a change back would find its undo.
+func (w *Writer) inPlace() error {
+	if w.opened == nil {
+		return nil
+	}
+	there, err := os.Stat(w.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for the journal: %w", err)
+	}
+	if err != nil || !os.SameFile(w.opened, there) {
+		return fmt.Errorf("the journal %s was removed or replaced under way", w.path)
 	}
 	return nil
 }
