@@ -21,7 +21,7 @@ func FuzzReports(f *testing.F) {
 			f.Fatal(err)
 		}
 		texts = append(texts, text)
-		for line := range byte(90) {
+		for line := byte(i); line < 90; line += 8 {
 			f.Add(byte(i), []byte{22 + 16*(line%14), line, line * 7, 0, line, 0, 4, line, line / 2})
 		}
 	}

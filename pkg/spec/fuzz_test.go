@@ -209,7 +209,7 @@ func (w *yamlWriter) folded(value string, quote rune) {
 
 // doubleQuoted escapes what must be, and here and there what need not.
 func (w *yamlWriter) doubleQuoted(value string) {
-	short := map[rune]string{'"': `\"`, '\\': `\\`, '\t': `\t`, ' ': `\ `, '/': `\/`}
+	short := map[rune]string{'"': `\"`, '\\': `\\`, '\t': `\t`, ' ': `\ `}
 	w.put(`"`)
 	for i, r := range value {
 		if i > 0 && w.choose(7) == 6 {
