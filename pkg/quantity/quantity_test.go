@@ -87,7 +87,7 @@ func FuzzParse(f *testing.F) {
 		if strings.Trim(text, "0123456789.%/hmsuµμnkKMGTiB") != "" {
 			t.Errorf("%q was taken", text)
 		}
-		if q.Value != 0 && (q.Value < 1e-9 || q.Value > 1e15) {
+		if q.Value != 0 && (q.Value < 1e-9 || q.Value >= 1e12) {
 			return // shown with an exponent, which is not for reading back
 		}
 		shown := Format(q.Value, q.Unit)
