@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
-	"sync/atomic"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
 	"time"
 
 	"chaosgate/pkg/executor"
@@ -31,12 +34,13 @@ func startLoad(secrets vault) func(context.Context, plan.Plan, target.Environmen
 
 // measuring answers how an experiment is measured in an environment: by a server if it names one, else by a scraper of our own, which also reads the
 // traffic's view.
-func measuring(from spec.Prometheus, getenv func(string) string) func(context.Context, plan.Plan, target.Environment, executor.Load) (executor.Metrics, error) {
-	return func(ctx context.Context, p plan.Plan, env target.Environment, l executor.Load) (executor.Metrics, error) {
-		if from.URL == "" || from.URL == "embedded" {
+func (r running) measuring(run string) func(context.Context, plan.Plan, target.Environment, executor.Load, target.RecordUndo) (executor.Metrics, error) {
+	from := r.input.env.Prometheus
+	return func(ctx context.Context, p plan.Plan, env target.Environment, l executor.Load, record target.RecordUndo) (executor.Metrics, error) {
+		if from.Embedded() {
 			return metrics.NewScraper(time.Duration(p.Interval), scrapeTargets(env), collectors(l)), nil
 		}
-		return openRemote(ctx, from, getenv)
+		return server{from: from, root: r.input.dir, getenv: r.sys.env, experiment: run + "/" + p.Name}.open(ctx, p, env, l, record)
 	}
 }
 
@@ -55,44 +59,98 @@ func collectors(l executor.Load) []metrics.Collector {
 	return nil
 }
 
-// server is a real Prometheus. It scrapes by its own clock, so there is nothing to flush; what it is cut off from is us.
+// server is the Prometheus server of an environment, and the experiment that it is to measure.
 type server struct {
-	*metrics.Remote
-	cut atomic.Bool
+	from       spec.Prometheus
+	root       string // of the project
+	getenv     func(string) string
+	experiment string // unique among all runs
 }
 
-func (s *server) Flush(ctx context.Context) error { return ctx.Err() }
-
-func (s *server) Cut() { s.cut.Store(true) }
-
-func (s *server) Close() error { return nil }
-
-// Query implements metrics.Source.
-func (s *server) Query(ctx context.Context, query string, at time.Time) (metrics.Result, error) {
-	if s.cut.Load() {
-		return metrics.Result{Query: query, At: at, Series: []metrics.Series{}, Warnings: []string{}, Source: s.Describe()}, nil
-	}
-	return s.Remote.Query(ctx, query, at)
-}
-
-func openRemote(ctx context.Context, from spec.Prometheus, getenv func(string) string) (executor.Metrics, error) {
-	var timeout time.Duration
-	if from.Timeout != "" {
-		var err error
-		if timeout, err = quantity.ParseDuration(from.Timeout); err != nil {
-			return nil, err
-		}
-	}
-	r, err := metrics.NewRemote(metrics.RemoteOptions{
-		URL: from.URL, Timeout: timeout, BearerTokenEnv: from.BearerTokenEnv, UsernameEnv: from.UsernameEnv, PasswordEnv: from.PasswordEnv,
-		CAFile: from.CAFile, CertFile: from.CertFile, KeyFile: from.KeyFile, ServerName: from.ServerName, Getenv: getenv,
-	})
+// open connects, tells the server what to scrape where that is asked for, and returns when it does.
+func (s server) open(ctx context.Context, p plan.Plan, env target.Environment, l executor.Load, record target.RecordUndo) (executor.Metrics, error) {
+	r, err := s.connect(ctx, time.Duration(p.Interval))
 	if err != nil {
 		return nil, err
 	}
-	// A wrong URL is found before anything is injected.
-	if _, err := r.Check(ctx); err != nil {
+	targets := scrapeTargets(env)
+	var services []string
+	for _, t := range targets {
+		services = append(services, t.Labels["service"])
+	}
+	var a *metrics.Announcement
+	if s.from.Discovery != "" {
+		if a, err = s.announce(targets, l, record); err != nil {
+			return nil, err
+		}
+	}
+	measured := metrics.NewServer(r, time.Duration(p.Interval), services, a)
+	if err := measured.Await(ctx); err != nil {
+		return nil, errors.Join(err, measured.Close())
+	}
+	return measured, nil
+}
+
+// connect finds a wrong URL before anything is injected.
+func (s server) connect(ctx context.Context, interval time.Duration) (*metrics.Remote, error) {
+	var timeout time.Duration
+	if s.from.Timeout != "" {
+		var err error
+		if timeout, err = quantity.ParseDuration(s.from.Timeout); err != nil {
+			return nil, err
+		}
+	}
+	o := metrics.RemoteOptions{
+		URL: s.from.URL, Timeout: timeout, BearerTokenEnv: s.from.BearerTokenEnv, UsernameEnv: s.from.UsernameEnv, PasswordEnv: s.from.PasswordEnv,
+		CAFile: s.from.CAFile, CertFile: s.from.CertFile, KeyFile: s.from.KeyFile, ServerName: s.from.ServerName, Getenv: s.getenv, Interval: interval,
+	}
+	if s.from.Discovery != "" {
+		o.Experiment = s.experiment
+	}
+	r, err := metrics.NewRemote(o)
+	if err != nil {
 		return nil, err
 	}
-	return &server{Remote: r}, nil
+	_, err = r.Check(ctx)
+	return r, err
+}
+
+// announced is what takes an announcement back.
+type announced struct {
+	Path string `json:"path"`
+}
+
+// discoveryUndo is the kind of that undo.
+const discoveryUndo = "prometheus.discovery"
+
+func (s server) announce(targets []metrics.Target, l executor.Load, record target.RecordUndo) (*metrics.Announcement, error) {
+	folder := s.from.Discovery
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(s.root, folder)
+	}
+	path := metrics.AnnouncementPath(folder, s.experiment)
+	data, err := json.Marshal(announced{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	if err := record(target.Undo{ID: "discovery:" + s.experiment, Kind: discoveryUndo, Data: data, Manual: fmt.Sprintf("rm -f '%s'", path)}); err != nil {
+		return nil, err
+	}
+	return metrics.Announce(path, s.experiment, targets, published(l))
+}
+
+// withdraw takes the announcement of a dead run back.
+func withdraw(data json.RawMessage) error {
+	var a announced
+	if err := json.Unmarshal(data, &a); err != nil {
+		return err
+	}
+	return metrics.RemoveAnnouncement(a.Path)
+}
+
+func published(l executor.Load) []metrics.Collector {
+	if running, ok := l.(load); ok {
+		return []metrics.Collector{running.Published()}
+	}
+	return nil
 }

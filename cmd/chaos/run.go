@@ -110,6 +110,9 @@ func newRunning(sys system, f runFlags, args []string) (running, error) {
 	if err := in.unlocked(sys); err != nil {
 		return running{}, err
 	}
+	if p := in.env.Prometheus; f.jobs > 1 && !p.Embedded() && p.Discovery == "" {
+		return running{}, usage(textJobsMixedHint, textJobsMixed, in.environment)
+	}
 	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr), mode: executor.Inject}
 	if f.dryRun {
 		r.mode = executor.DryRun

@@ -147,20 +147,22 @@ const (
 
 // How a run begins.
 const (
-	textBuilding     = "building %s"
-	textBuilt        = "built in %s"
-	textBuildHint    = "the services must build before anything is run"
-	textRunStarts    = "run %s: %s, environment %s, seed %d"
-	textRunDry       = ", dry run: nothing is injected"
-	textRunWeakened  = ", weakened: %s"
-	textRunJobs      = ", %d at once"
-	textRunControl   = ", control %s: the gate must close"
-	textCannotStart  = "the run could not be started: %w"
-	textNotStarted   = "interrupted by %s before anything was started"
-	textRunFailed    = "the run had to be given up: %v\n"
-	textJobsTooFew   = "--jobs is %d, expected at least 1"
-	textFilesMissing = "name the experiments"
-	textFilesHint    = "for example `%s %s experiments/*.yaml`"
+	textBuilding      = "building %s"
+	textBuilt         = "built in %s"
+	textBuildHint     = "the services must build before anything is run"
+	textRunStarts     = "run %s: %s, environment %s, seed %d"
+	textRunDry        = ", dry run: nothing is injected"
+	textRunWeakened   = ", weakened: %s"
+	textRunJobs       = ", %d at once"
+	textRunControl    = ", control %s: the gate must close"
+	textCannotStart   = "the run could not be started: %w"
+	textNotStarted    = "interrupted by %s before anything was started"
+	textRunFailed     = "the run had to be given up: %v\n"
+	textJobsTooFew    = "--jobs is %d, expected at least 1"
+	textJobsMixed     = "environment %s: a Prometheus server cannot tell the services of several experiments apart"
+	textJobsMixedHint = "run them one after the other, or let the server find them with `prometheus: {discovery: FOLDER}`"
+	textFilesMissing  = "name the experiments"
+	textFilesHint     = "for example `%s %s experiments/*.yaml`"
 )
 
 // How a run ends early.

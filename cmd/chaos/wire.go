@@ -33,8 +33,11 @@ func targetKinds() []targetKind {
 	}}
 }
 
-// revert takes back one undo of a dead run: that of a whole environment, or a fault's.
+// revert takes back one undo of a dead run: that of a whole environment, what was announced to a Prometheus server, or a fault's.
 func revert(ctx context.Context, u target.Undo) error {
+	if u.Kind == discoveryUndo {
+		return withdraw(u.Data)
+	}
 	kind, ok := findTarget(u.Target.Runtime)
 	if !ok {
 		return fmt.Errorf(textUndoTarget, u.ID, u.Target.Runtime)
@@ -59,7 +62,7 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 		},
 		Guarded: s.guards.ensure,
 		Load:    startLoad(r.input.vault),
-		Measure: measuring(r.input.env.Prometheus, r.sys.env),
+		Measure: r.measuring(s.id),
 		Fault:   fault.Find,
 		Look:    probe.Look,
 		Act:     probe.Act,

@@ -9,6 +9,7 @@ import (
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/traffic"
 )
 
 // keepEvidence records, when the work is done, what the metrics source knows beyond the looks: how faults spread, how well it has scraped, which counters
@@ -19,9 +20,17 @@ func (x *experiment) keepEvidence(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	services := x.measured()
-	x.keepCoverage(ctx, services)
+	x.keepCoverage(ctx, withCallers(services))
 	x.noteResets(ctx, services)
 	x.keepCharts(ctx)
+}
+
+// withCallers adds the callers, whose view is scraped like a service, to services that are.
+func withCallers(services []string) []string {
+	if len(services) == 0 {
+		return services
+	}
+	return append(slices.Clone(services), traffic.Service)
 }
 
 // measured answers the services whose metrics are read.

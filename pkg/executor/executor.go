@@ -40,7 +40,8 @@ type Parts struct {
 	Open    func(plan.Plan) (target.Environment, error)
 	Guarded func() error // nil if somebody would take back a change, should this process be killed; asked before each
 	Load    func(context.Context, plan.Plan, target.Environment) (Load, error)
-	Measure func(context.Context, plan.Plan, target.Environment, Load) (Metrics, error)
+	// Measure records what has to be undone before it makes it; the Close of what it answers undoes it, or Measure itself if it fails.
+	Measure func(context.Context, plan.Plan, target.Environment, Load, target.RecordUndo) (Metrics, error)
 	Fault   func(kind string) (fault.Kind, bool)
 	Look    func(context.Context, probe.Deps, plan.Check, probe.Window) journal.Observation
 	Act     func(context.Context, probe.Deps, plan.Action) error

@@ -106,10 +106,7 @@ func (x *experiment) inEnvironment(ctx context.Context) (wall time.Duration, err
 	defer func() { err = errors.Join(err, env.Close()) }()
 	var undos []string
 	before := time.Now()
-	err = env.Up(ctx, func(u target.Undo) error {
-		undos = append(undos, u.ID)
-		return x.recordUndo("", u)
-	})
+	err = env.Up(ctx, x.recordIn(&undos))
 	if err != nil {
 		x.undone(undos, x.down(ctx))
 		return 0, fmt.Errorf("start the environment: %w", err)
@@ -128,6 +125,14 @@ func (x *experiment) recordUndo(step string, u target.Undo) error {
 		return err
 	}
 	return x.journal.RecordUndo(x.plan.Name, step, u)
+}
+
+// recordIn records undos of the experiment itself and keeps their names.
+func (x *experiment) recordIn(ids *[]string) target.RecordUndo {
+	return func(u target.Undo) error {
+		*ids = append(*ids, u.ID)
+		return x.recordUndo("", u)
+	}
 }
 
 func (x *experiment) down(ctx context.Context) error {
@@ -157,7 +162,7 @@ func undoResult(id string, err error) journal.UndoResult {
 }
 
 // timed is what the plan's expected duration is about: everything between the environment's start and its end.
-func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, error) {
+func (x *experiment) timed(ctx context.Context, watched *watch) (wall time.Duration, err error) {
 	x.began = time.Now()
 	ctx, stop := context.WithTimeoutCause(ctx, time.Duration(x.plan.Timeout), timedOut(x.plan.Timeout))
 	defer stop()
@@ -171,11 +176,16 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, 
 		return time.Since(x.began), fmt.Errorf("start the traffic: %w", err)
 	}
 	defer func() { x.stopLoad(ctx, load) }()
-	x.metrics, err = x.parts.Measure(ctx, x.plan, x.env, load)
+	var undos []string
+	x.metrics, err = x.parts.Measure(ctx, x.plan, x.env, load, x.recordIn(&undos))
 	if err != nil {
 		return time.Since(x.began), fmt.Errorf("start measuring: %w", err)
 	}
-	defer func() { err = errors.Join(err, x.metrics.Close()) }()
+	defer func() {
+		closed := x.metrics.Close()
+		x.undone(undos, closed)
+		err = errors.Join(err, closed)
+	}()
 	x.note(journal.Measuring, "", 0, journal.MeasuringInfo{Source: x.metrics.Describe(), Interval: x.plan.Interval})
 	x.deps = x.parts.Deps
 	x.deps.Source, x.deps.Environment = x.metrics, x.env
@@ -183,7 +193,7 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (time.Duration, 
 	if ctx.Err() != nil {
 		x.noteAborted(context.Cause(ctx))
 	}
-	wall := time.Since(x.began)
+	wall = time.Since(x.began)
 	unwatch()
 	x.keepEvidence(ctx)
 	return wall, err

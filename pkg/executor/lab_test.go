@@ -161,11 +161,13 @@ func (l *lab) parts() Parts {
 			}
 			return l.unguarded()
 		},
-		Open:    func(plan.Plan) (target.Environment, error) { return l, nil },
-		Load:    func(context.Context, plan.Plan, target.Environment) (Load, error) { return l, nil },
-		Measure: func(context.Context, plan.Plan, target.Environment, Load) (Metrics, error) { return l, nil },
-		Look:    l.look,
-		Clock:   l.clock,
+		Open: func(plan.Plan) (target.Environment, error) { return l, nil },
+		Load: func(context.Context, plan.Plan, target.Environment) (Load, error) { return l, nil },
+		Measure: func(context.Context, plan.Plan, target.Environment, Load, target.RecordUndo) (Metrics, error) {
+			return l, nil
+		},
+		Look:  l.look,
+		Clock: l.clock,
 		Act: func(context.Context, probe.Deps, plan.Action) error {
 			if l.act == nil {
 				return nil

@@ -142,6 +142,8 @@ type Observation struct {
 	Text            map[string]string  `json:"text,omitempty"`    // http: body; exec: stdout, stderr; cut to 64 KiB, secrets masked
 	Error           string             `json:"error,omitempty"`   // could not look; of http and tcp a refused or timed-out call is Numbers, not Error
 	Took            target.Duration    `json:"took"`
+	// Outer is the same look over a window that begins with the scrape before, of a source that scrapes by its own clock. The worse of the two decides.
+	Outer *Observation `json:"outer,omitempty"`
 }
 
 // Status is how a step ended, as carried out. Whether a probe holds is the verdict's to say; State is what the executor acted on,

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 )
 
 // RemoteOptions say how to reach a Prometheus server. Secrets are given by the names of environment variables and appear in no text.
@@ -30,6 +32,8 @@ type RemoteOptions struct {
 	KeyFile        string
 	ServerName     string
 	Getenv         func(string) string // nil is none
+	Interval       time.Duration       // of its scrapes; a series has no value any more after four without it, if the server can be told so
+	Experiment     string              // only series with this ExperimentLabel are looked at; "" is all
 }
 
 // Remote is a Source that asks a Prometheus server over its HTTP API. It is safe for concurrent use.
@@ -38,10 +42,12 @@ type Remote struct {
 	name    string // the URL without credentials
 	version string // "" before Check
 	timeout time.Duration
+	scope   *labels.Matcher // of every selector; nil is none
+	options []v1.Option
 }
 
-// maxAnswer bounds what a server may answer.
-const maxAnswer = 32 << 20
+// maxAnswer bounds what a server may answer: a chart has 240 points, so this is a thousand series.
+const maxAnswer = 8 << 20
 
 // NewRemote checks the options and makes a Source; it does not dial.
 func NewRemote(o RemoteOptions) (*Remote, error) {
@@ -67,7 +73,14 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = queryTimeout
 	}
-	return &Remote{api: v1.NewAPI(client), name: u.Redacted(), timeout: o.Timeout}, nil
+	r := &Remote{api: v1.NewAPI(client), name: u.Redacted(), timeout: o.Timeout}
+	if o.Interval > 0 {
+		r.options = append(r.options, v1.WithLookbackDelta(lookbackIntervals*o.Interval))
+	}
+	if o.Experiment != "" {
+		r.scope = labels.MustNewMatcher(labels.MatchEqual, ExperimentLabel, o.Experiment)
+	}
+	return r, nil
 }
 
 func newTransport(o RemoteOptions) (http.RoundTripper, error) {
@@ -174,15 +187,64 @@ func (r *Remote) Check(ctx context.Context) (version string, err error) {
 func (r *Remote) Query(ctx context.Context, query string, at time.Time) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	v, warnings, _, err := r.api.Query(ctx, query, at)
-	return r.result(query, at, v, warnings, err)
+	query, err := r.scoped(query)
+	if err != nil {
+		return Result{}, err
+	}
+	at = at.Truncate(time.Millisecond) // the server would round, and a window that ends later begins later
+	v, warnings, _, err := r.api.Query(ctx, query, at, r.options...)
+	result, err := r.result(query, at, v, warnings, err)
+	if err == nil {
+		err = r.instant(result, v)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return result, nil
+}
+
+// instant sees that an answer is one to an instant query: a point a series, for the time that was asked for. Something between us and the server may answer from
+// a cache, or another query's.
+func (r *Remote) instant(result Result, v model.Value) error {
+	if v.Type() == model.ValMatrix {
+		return r.explain(fmt.Sprintf("asking %q", result.Query), errors.New("the answer is a matrix, not a value for each series"))
+	}
+	for _, s := range result.Series {
+		if t := s.Points[0].T; t != result.At.UnixMilli() {
+			return r.explain(fmt.Sprintf("asking %q", result.Query),
+				fmt.Errorf("the answer is for %s, and asked was for %s", time.UnixMilli(t).UTC().Format(time.RFC3339Nano), result.At.UTC().Format(time.RFC3339Nano)))
+		}
+	}
+	return nil
+}
+
+// scoped gives every selector of a query the matcher of the experiment.
+func (r *Remote) scoped(query string) (string, error) {
+	if r.scope == nil {
+		return query, nil
+	}
+	expr, err := Parse(query)
+	if err != nil {
+		return "", err
+	}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if v, ok := node.(*parser.VectorSelector); ok {
+			v.LabelMatchers = append(v.LabelMatchers, r.scope)
+		}
+		return nil
+	})
+	return expr.String(), nil
 }
 
 // QueryRange implements Source.
 func (r *Remote) QueryRange(ctx context.Context, query string, from, to time.Time, step time.Duration) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	v, warnings, _, err := r.api.QueryRange(ctx, query, v1.Range{Start: from, End: to, Step: step})
+	query, err := r.scoped(query)
+	if err != nil {
+		return Result{}, err
+	}
+	v, warnings, _, err := r.api.QueryRange(ctx, query, v1.Range{Start: from, End: to, Step: step}, r.options...)
 	return r.result(query, to, v, warnings, err)
 }
 

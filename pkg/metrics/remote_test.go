@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,10 +63,16 @@ func TestRemoteTroubleIsASentence(t *testing.T) {
 		}, "many-to-many"},
 		"never": {func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }, "did not answer within 50ms"},
 		"moved": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "give the final URL"},
-		"huge":  {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+2)) }, "longer than 32 MiB"},
+		"huge":  {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+2)) }, "longer than 8 MiB"},
 		"text": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"status":"success","data":{"resultType":"string","result":[1,"x"]}}`)
 		}, "string"},
+		"a matrix": {func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[]}]}}`)
+		}, "matrix"},
+		"stale": {func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, strings.Replace(fmt.Sprintf(vectorAnswer, ""), "1700000000", "1600000000", 1))
+		}, "the answer is for 2020-09-13"},
 	} {
 		s := serve(t, c.answer)
 		timeout := 5 * time.Second
@@ -125,7 +132,7 @@ func TestRemoteTLS(t *testing.T) {
 	if _, err := newRemote(t, RemoteOptions{URL: s.URL}).Query(t.Context(), "x", time.Now()); err == nil {
 		t.Error("a server of an unknown authority was trusted")
 	}
-	if _, err := newRemote(t, RemoteOptions{URL: s.URL, CAFile: ca, ServerName: "example.com"}).Query(t.Context(), "x", time.Now()); err != nil {
+	if _, err := newRemote(t, RemoteOptions{URL: s.URL, CAFile: ca, ServerName: "example.com"}).Query(t.Context(), "x", time.Unix(1700000000, 0)); err != nil {
 		t.Errorf("with its authority: %v", err)
 	}
 }
@@ -136,5 +143,23 @@ func TestRemoteCheck(t *testing.T) {
 	})
 	if v, err := newRemote(t, RemoteOptions{URL: s.URL}).Check(context.Background()); err != nil || v != "3.1.0" {
 		t.Errorf("version %q, %v", v, err)
+	}
+}
+
+// What several experiments make a server scrape at once is told apart by a label that every selector gets.
+func TestRemoteAsksForItsOwnExperiment(t *testing.T) {
+	var seen url.Values
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		seen = r.Form
+		fmt.Fprintf(w, vectorAnswer, "")
+	})
+	r := newRemote(t, RemoteOptions{URL: s.URL, Experiment: "run/e", Interval: time.Second})
+	if _, err := r.Query(t.Context(), `sum(rate(x{a="b"}[3s] @ 12.5)) / count(y) or vector(0)`, time.Unix(1700000000, 999_999)); err != nil {
+		t.Fatal(err)
+	}
+	want := `sum(rate(x{a="b",chaos_experiment="run/e"}[3s] @ 12.500)) / count(y{chaos_experiment="run/e"}) or vector(0)`
+	if seen.Get("query") != want || seen.Get("time") != "1700000000" || seen.Get("lookback_delta") != "4s" {
+		t.Errorf("asked %q, want %q, at a whole millisecond and with four intervals of lookback: %v", seen.Get("query"), want, seen)
 	}
 }

@@ -111,7 +111,7 @@ func (b *builder) interval() Duration {
 		if err == nil {
 			return Duration(d)
 		}
-	case p.URL != "" && p.URL != "embedded":
+	case !p.Embedded():
 		return Duration(defaultServerInterval)
 	}
 	return Duration(defaultInterval)

@@ -139,6 +139,9 @@ func (q *inquiry) expect(ctx context.Context, selectors ...string) {
 			return
 		}
 		q.seen.Missing, q.err = metrics.Absent(ctx, q.source, s, q.from, q.to)
+		if births, ok := q.source.(metrics.Birther); ok && q.err == nil && q.seen.Missing == "" {
+			q.seen.Missing, q.err = births.Born(ctx, s, q.from, q.to)
+		}
 	}
 }
 

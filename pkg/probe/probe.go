@@ -37,8 +37,10 @@ type Window struct {
 type Kind struct {
 	Name string
 	Doc  string // one sentence, for the documentation
-	look func(context.Context, Deps, plan.Check, Window) journal.Observation
+	look looker
 }
+
+type looker func(context.Context, Deps, plan.Check, Window) journal.Observation
 
 // Catalogue lists the kinds of probes.
 func Catalogue() []Kind {
@@ -66,7 +68,12 @@ func Look(ctx context.Context, d Deps, c plan.Check, w Window) journal.Observati
 		defer cancel()
 	}
 	begun := time.Now()
-	o := d.masked(lookAs(c.Probe.Kind)(ctx, d, c, w))
+	look := lookAs(c.Probe.Kind)
+	o := d.masked(look(ctx, d, c, w))
+	if paced, ok := d.Source.(metrics.Paced); ok && c.Probe.Metric() && o.Error == "" {
+		outer := d.masked(lookWider(ctx, paced, look, d, c, w, o))
+		o.Outer = &outer
+	}
 	o.Took = target.Duration(time.Since(begun))
 	o.Phase = w.Phase
 	if o.At.IsZero() {
@@ -75,7 +82,7 @@ func Look(ctx context.Context, d Deps, c plan.Check, w Window) journal.Observati
 	return o
 }
 
-func lookAs(kind string) func(context.Context, Deps, plan.Check, Window) journal.Observation {
+func lookAs(kind string) looker {
 	var names []string
 	for _, k := range Catalogue() {
 		if k.Name == kind {

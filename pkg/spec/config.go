@@ -92,7 +92,12 @@ type Prometheus struct {
 	CertFile       string `yaml:"certFile"`
 	KeyFile        string `yaml:"keyFile"`
 	ServerName     string `yaml:"serverName"`
+	// Discovery is a folder that the server reads with file_sd_configs; a relative one is below the project's. Empty: the server finds its targets by itself.
+	Discovery string `yaml:"discovery"`
 }
+
+// Embedded says whether the runner scrapes by itself.
+func (p Prometheus) Embedded() bool { return p.URL == "" || p.URL == "embedded" }
 
 // Policy is what a pull request may ask for. Without it every fault the target supports is allowed, and exec is not.
 type Policy struct {

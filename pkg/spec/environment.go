@@ -83,6 +83,9 @@ func (k *configChecker) prometheus(at string, p Prometheus) {
 				Hint: "name their environment variables with usernameEnv and passwordEnv", Message: "the URL of prometheus holds credentials"})
 		}
 	}
+	if p.Discovery != "" && p.Embedded() {
+		k.add(at+"/discovery", "value", "", "discovery tells a Prometheus server what to scrape; the embedded one knows")
+	}
 	k.quantity(at+"/interval", p.Interval, quantity.Time)
 	k.quantity(at+"/timeout", p.Timeout, quantity.Time)
 }

@@ -3,6 +3,7 @@ package traffic
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,9 @@ const (
 	requestsTotal   = plan.CallersRequests
 	requestDuration = plan.CallersLatency
 )
+
+// Service is what the callers are called among the services.
+const Service = "traffic"
 
 // noAnswer is the status of a request that was refused, reset, cut off or timed out.
 const noAnswer = "error"
@@ -86,21 +90,54 @@ func (c *counts) cancel(to *counter) {
 
 // Collector gives the callers' view to a scraper. It may be read at any time, also after Stop.
 func (g *Generator) Collector() metrics.Collector {
-	return metrics.Collector{Labels: map[string]string{"service": "traffic", "instance": "traffic"}, Collect: g.Collect}
+	return metrics.Collector{Labels: map[string]string{"service": Service, "instance": Service}, Collect: g.Collect}
+}
+
+// Published gives the callers' view to somebody who is no scraper of ours. It has every status that HTTP knows from the start: to a Prometheus server, a counter that
+// is born with a value has not risen.
+func (g *Generator) Published() metrics.Collector {
+	c := g.Collector()
+	c.Collect = func() []metrics.Sample { return g.collect(httpStatuses()) }
+	return c
+}
+
+func httpStatuses() []string {
+	var all []string
+	for code := 100; code < 600; code++ {
+		if http.StatusText(code) != "" {
+			all = append(all, strconv.Itoa(code))
+		}
+	}
+	return all
 }
 
 // Collect reads all series as they are now, in a stable order. It is safe for concurrent use, also after Stop.
-func (g *Generator) Collect() []metrics.Sample {
+func (g *Generator) Collect() []metrics.Sample { return g.collect(nil) }
+
+// collect reads all series, those of some statuses also if they were never seen.
+func (g *Generator) collect(statuses []string) []metrics.Sample {
 	c := g.counts
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []metrics.Sample
 	for _, k := range slices.SortedFunc(maps.Keys(c.byKey), key.compare) {
 		n := c.byKey[k]
+		all = append(all, k.unseen(statuses, n)...)
 		for _, status := range slices.Sorted(maps.Keys(n.statuses)) {
 			all = append(all, k.sample(requestsTotal, "status", status, float64(n.statuses[status])))
 		}
 		all = append(all, n.histogram(k)...)
+	}
+	return all
+}
+
+// unseen are the series of the statuses that were not counted under a key.
+func (k key) unseen(statuses []string, n *counter) []metrics.Sample {
+	var all []metrics.Sample
+	for _, status := range statuses {
+		if _, seen := n.statuses[status]; !seen {
+			all = append(all, k.sample(requestsTotal, "status", status, 0))
+		}
 	}
 	return all
 }

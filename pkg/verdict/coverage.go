@@ -53,6 +53,16 @@ func (r *record) judgeCoverage(e *Experiment) {
 				r.judgeScrapes(e, c, service)
 			}
 		}
+		r.judgeOthers(e, c)
+	}
+}
+
+// judgeOthers judges what was scraped beside the services: the callers, whom no fault hits.
+func (r *record) judgeOthers(e *Experiment, c coverage) {
+	for _, t := range c.Targets {
+		if !slices.Contains(r.services, t.Service) {
+			r.judgeScrapes(e, c, t.Service)
+		}
 	}
 }
 

@@ -55,6 +55,9 @@ func JudgeLook(c plan.Check, o journal.Observation) Judgement {
 			all = append(all, judgeFact(e, o))
 		}
 	}
+	if o.Outer != nil && len(all) > 0 {
+		all = append(all, JudgeLook(c, *o.Outer))
+	}
 	return worst(all)
 }
 
