@@ -40,7 +40,11 @@ type started struct {
 }
 
 func (p projectCopy) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("chaos", args...)
+	return p.commandContext(context.Background(), args...)
+}
+
+func (p projectCopy) commandContext(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "chaos", args...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.mark)
 	return cmd

@@ -31,6 +31,7 @@ import (
 //	UNREADY     /health answers 503
 //	SPILL       it says this wherever it says anything: in its log, in a label of a metric, and on /spill, beside what it is sent
 //	BORN        a file to which it adds its pid when it starts
+//	HOSTILE     how /metrics misbehaves, a key of hostileMetrics
 func service() {
 	if after := os.Getenv("EXIT_AFTER"); after != "" {
 		go exitAfter(after)
@@ -96,7 +97,11 @@ func serviceHandler() http.Handler {
 		requests.WithLabelValues(status)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
+	if hostile := os.Getenv("HOSTILE"); hostile != "" {
+		metrics = hostileMetrics(metrics)[hostile]
+	}
+	mux.Handle("/metrics", metrics)
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
 		if os.Getenv("UNREADY") != "" {
 			w.WriteHeader(http.StatusServiceUnavailable)

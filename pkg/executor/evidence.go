@@ -10,6 +10,7 @@ import (
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/traffic"
+	"chaosgate/pkg/verdict"
 )
 
 // keepEvidence records, when the work is done, what the metrics source knows beyond the looks: how faults spread, how well it has scraped, which counters
@@ -79,14 +80,25 @@ func (x *experiment) noteVanished(c journal.Coverage) {
 	}
 }
 
-// noteResets makes a finding of each instance whose counters fell.
+// noteResets makes a finding of each instance whose counters fell. Each start makes them fall once; counters that fall more often are none, and PromQL counts events
+// for each fall that never were.
 func (x *experiment) noteResets(ctx context.Context, services []string) {
 	resets, err := x.metrics.Resets(ctx, services, x.began, time.Now())
 	if err != nil {
 		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "resets-unknown", Subject: "metrics", Message: "whether counters fell could not be asked: " + err.Error()})
 	}
+	most := map[string]metrics.Reset{}
 	for _, r := range resets {
 		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: journal.CounterReset, Subject: r.Instance, Message: r.Describe(), At: r.At})
+		if r.Falls > most[r.Instance].Falls {
+			most[r.Instance] = r
+		}
+	}
+	for instance, r := range most {
+		if again := x.startsOf(instance) - 1; r.Falls > max(0, again) {
+			x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "falling-counter", Subject: instance, At: r.At, Closes: verdict.Inconclusive.String(),
+				Message: fmt.Sprintf("a counter of %s fell %d times, and its process was started again %d times: what it counts is not known", instance, r.Falls, max(0, again))})
+		}
 	}
 }
 

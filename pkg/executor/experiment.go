@@ -41,6 +41,25 @@ type experiment struct {
 	aborted              sync.Once
 	phase                phaseBox
 	clock                *clockWatch
+	starts               starts
+}
+
+// starts counts how often the process of each instance was started.
+type starts struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (x *experiment) countStart(instance string) {
+	x.starts.mu.Lock()
+	defer x.starts.mu.Unlock()
+	x.starts.of[instance]++
+}
+
+func (x *experiment) startsOf(instance string) int {
+	x.starts.mu.Lock()
+	defer x.starts.mu.Unlock()
+	return x.starts.of[instance]
 }
 
 // phaseBox holds the current phase for the goroutine that watches the instances.
@@ -62,7 +81,7 @@ func (b *phaseBox) get() journal.PhaseName {
 }
 
 func newExperiment(p plan.Plan, w *journal.Writer, parts Parts, mode Mode, failRun context.CancelCauseFunc) *experiment {
-	x := &experiment{plan: p, mode: mode, parts: parts, journal: w, failRun: failRun, faults: map[string]*faultRun{}}
+	x := &experiment{plan: p, mode: mode, parts: parts, journal: w, failRun: failRun, faults: map[string]*faultRun{}, starts: starts{of: map[string]int{}}}
 	x.clock = newClockWatch(parts.Clock, time.Duration(p.Interval))
 	for _, s := range p.Steps {
 		if s.Fault != nil {

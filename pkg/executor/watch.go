@@ -53,6 +53,9 @@ func (x *experiment) watchInstances(context.Context) *watch {
 // judgeInstance turns an exit that nothing caused on purpose into a finding. Before anything is injected it ends the experiment: a system that falls by
 // itself has no steady state.
 func (x *experiment) judgeInstance(w *watch, e target.Event) {
+	if e.Type == target.Started {
+		x.countStart(e.Instance)
+	}
 	if e.Type == target.GaveUp {
 		x.find("gave-up", e, fmt.Sprintf("%s will not be started again: %s", e.Instance, e.Detail), "")
 		return

@@ -20,12 +20,13 @@ const (
 	maxBody      = 8 << 20
 	maxSeries    = 20_000
 	maxRedirects = 3
+	maxHeader    = 64 << 10
 )
 
 // newClient makes a client of its own: no proxy from the environment, no shared connections, few redirects and none to another host.
 func newClient() *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second, DisableCompression: true},
+		Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second, DisableCompression: true, MaxResponseHeaderBytes: maxHeader},
 		CheckRedirect: func(to *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return fmt.Errorf("more than %d redirects", maxRedirects)
@@ -60,7 +61,11 @@ func (s *Scraper) fetch(ctx context.Context, url string) ([]reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(body, response.Header.Get("Content-Type"))
+	readings, err := parse(body, response.Header.Get("Content-Type"))
+	if err != nil {
+		return nil, err
+	}
+	return readings, checkTimes(readings, time.Now(), max(lookbackIntervals*s.interval, scrapeTimeout))
 }
 
 // readBody reads at most maxBody bytes, also after unpacking.
@@ -91,6 +96,7 @@ func parse(body []byte, contentType string) ([]reading, error) {
 	}
 	var readings []reading
 	types := map[string]model.MetricType{}
+	seen := map[uint64]bool{}
 	for {
 		entry, err := parser.Next()
 		switch {
@@ -111,19 +117,38 @@ func parse(body []byte, contentType string) ([]reading, error) {
 			if err != nil {
 				return nil, fmt.Errorf("not a metrics exposition: %w", err)
 			}
+			hash := r.labels().Hash()
+			if seen[hash] {
+				return nil, fmt.Errorf("%s is there twice, and which of the two is true is not known", r.key)
+			}
+			seen[hash] = true
 			readings = append(readings, r)
 		}
 	}
 }
 
 func readSeries(parser textparse.Parser, types map[string]model.MetricType) (reading, error) {
-	key, _, v := parser.Series()
+	key, at, v := parser.Series()
 	var l labels.Labels
 	parser.Labels(&l)
 	if name, doubled := l.HasDuplicateLabelNames(); doubled {
 		return reading{}, fmt.Errorf("the label %s stands twice in %s", name, key)
 	}
-	return reading{key: string(key), labels: func() labels.Labels { return l }, value: v, counter: isCounter(l.Get(model.MetricNameLabel), types)}, nil
+	r := reading{key: string(key), labels: func() labels.Labels { return l }, value: v, counter: isCounter(l.Get(model.MetricNameLabel), types)}
+	if at != nil {
+		r.at = time.UnixMilli(*at)
+	}
+	return r, nil
+}
+
+// checkTimes refuses samples that say themselves that they are not of now: an exporter that repeats what it has once seen would look alive.
+func checkTimes(readings []reading, now time.Time, most time.Duration) error {
+	for _, r := range readings {
+		if off := now.Sub(r.at).Abs(); !r.at.IsZero() && off > most {
+			return fmt.Errorf("%s is of %s, %v off: only what is of now can be measured", r.key, r.at.UTC().Format(time.RFC3339), off.Round(time.Millisecond))
+		}
+	}
+	return nil
 }
 
 var counterSuffixes = []string{"_total", "_bucket", "_count", "_sum"}
@@ -139,6 +164,8 @@ func isCounter(name string, types map[string]model.MetricType) bool {
 			continue
 		}
 		switch types[base] {
+		case "":
+			return suffix == "_total" && types[name] == "" // nobody has said what it is, so its name does
 		case model.MetricTypeCounter, model.MetricTypeHistogram, model.MetricTypeSummary:
 			return true
 		}

@@ -21,6 +21,7 @@ type Reset struct {
 	Instance string
 	At       time.Time // of the first scrape that saw it; zero if the source does not know
 	Series   int       // how many counters fell
+	Falls    int       // how often one of them fell in the whole stretch, at most
 	Example  string    // one of them, "" if the source does not know
 }
 
@@ -33,8 +34,11 @@ func (e *Embedded) Resets(_ context.Context, services []string, from, to time.Ti
 	for _, same := range m.series {
 		for _, s := range same {
 			if service := s.labels.Get("service"); s.counter && slices.Contains(services, service) {
-				for _, at := range falls(between(s.samples, from.UnixMilli(), to.UnixMilli())) {
-					found = append(found, Reset{Service: service, Instance: s.labels.Get("instance"), At: time.UnixMilli(at), Series: 1, Example: spelled(s.labels)})
+				times := falls(between(s.samples, from.UnixMilli(), to.UnixMilli()))
+				for _, at := range times {
+					found = append(found, Reset{
+						Service: service, Instance: s.labels.Get("instance"), At: time.UnixMilli(at), Series: 1, Falls: len(times), Example: spelled(s.labels),
+					})
 				}
 			}
 		}
@@ -73,6 +77,7 @@ func group(all []Reset) []Reset {
 	for _, r := range all {
 		if n := len(groups); n > 0 && groups[n-1].At.Equal(r.At) && groups[n-1].Instance == r.Instance {
 			groups[n-1].Series++
+			groups[n-1].Falls = max(groups[n-1].Falls, r.Falls)
 			continue
 		}
 		groups = append(groups, r)
@@ -83,15 +88,18 @@ func group(all []Reset) []Reset {
 // Resets implements the same over a server, which knows how many counters fell but not when. Only the services' own counters are asked for: a server may hold
 // millions.
 func (r *Remote) Resets(ctx context.Context, services []string, from, to time.Time) ([]Reset, error) {
-	selector := strings.TrimSuffix(serviceSelector(services), "}")
-	query := fmt.Sprintf(`count by (service, instance) (resets(%s,__name__=~".+_(total|count)"}[%s]) > 0)`, selector, duration(Window(from, to)))
-	result, err := r.Query(ctx, query, to)
+	fallen := fmt.Sprintf(`resets(%s,__name__=~".+_(total|count)"}[%s]) > 0`, strings.TrimSuffix(serviceSelector(services), "}"), duration(Window(from, to)))
+	counters, err := byInstance(ctx, r, "count by (service, instance) ("+fallen+")", to)
+	if err != nil {
+		return nil, err
+	}
+	most, err := byInstance(ctx, r, "max by (service, instance) ("+fallen+")", to)
 	if err != nil {
 		return nil, err
 	}
 	var found []Reset
-	for _, s := range result.Series {
-		found = append(found, Reset{Service: s.Labels["service"], Instance: s.Labels["instance"], Series: int(s.Points[0].V)})
+	for key, n := range counters {
+		found = append(found, Reset{Service: key[0], Instance: key[1], Series: int(n), Falls: int(most[key])})
 	}
 	return group(found), nil
 }

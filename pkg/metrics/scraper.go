@@ -131,6 +131,8 @@ type feed struct {
 	series  map[*stored]bool // with a value at the last scrape
 	known   map[string]*stored
 
+	knownBytes int // of its keys
+
 	mu  sync.Mutex
 	err error // of the last scrape
 }
@@ -141,6 +143,29 @@ type reading struct {
 	labels  func() labels.Labels
 	value   float64
 	counter bool
+	at      time.Time // when it says it was taken; zero if it does not
+}
+
+// The limits of what one target may make us keep: each series that it ever had stays until the end.
+const (
+	maxKnown      = 50_000
+	maxKnownBytes = 32 << 20
+)
+
+// room says whether what was read can be kept beside what is.
+func (f *feed) room(readings []reading) error {
+	more, bytes := 0, 0
+	for _, r := range readings {
+		if _, ok := f.known[r.key]; !ok {
+			more++
+			bytes += len(r.key)
+		}
+	}
+	if len(f.known)+more > maxKnown || f.knownBytes+bytes > maxKnownBytes {
+		return fmt.Errorf("it has had more than %d series, or %d MiB of their labels: they seem to be named anew all the time", maxKnown, maxKnownBytes>>20)
+	}
+	f.knownBytes += bytes
+	return nil
 }
 
 func newFeed(m *memory, l map[string]string, read func(context.Context) ([]reading, error)) *feed {
@@ -221,6 +246,12 @@ func (f *feed) scrape(ctx context.Context) {
 	readings, err := f.read(readCtx)
 	if ctx.Err() != nil && err != nil {
 		return // cut short from outside: says nothing about the target
+	}
+	if err == nil {
+		err = f.room(readings)
+	}
+	if err != nil {
+		readings = nil
 	}
 	f.mu.Lock()
 	f.err = err
