@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
+	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/probe"
 	"chaosgate/pkg/target"
@@ -427,5 +428,21 @@ func TestNothingIsChangedUnguarded(t *testing.T) {
 				l.never("up")
 			}
 		})
+	}
+}
+
+// Counters that fall although nobody was started again are none: PromQL takes each fall for a new beginning, and the total of a ratio grows.
+func TestCountersThatFallByThemselvesCloseTheGate(t *testing.T) {
+	for falls, rule := range map[int]string{0: "", 2: "falling-counter"} {
+		l := newLab(t)
+		if falls > 0 {
+			l.resets = []metrics.Reset{{Service: "a", Instance: "a-1", Series: 1, Falls: falls}}
+		}
+		v, _ := l.run(t.Context(), labPlan(faultStep("hit", 30*ms), probeStep("look", "hit")), Inject)
+		if rule == "" {
+			open(t, v)
+		} else {
+			closedWith(t, v, 4, rule)
+		}
 	}
 }

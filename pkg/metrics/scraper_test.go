@@ -322,3 +322,40 @@ func BenchmarkScrape(b *testing.B) {
 		}
 	}
 }
+
+// Series that are named anew at every scrape are never the same twice, and each would be kept.
+func TestSeriesNamedAnewAllTheTimeAreNotKept(t *testing.T) {
+	e := newExporter(t, "x 1\n")
+	s := still(t, time.Hour, target(e, "a"))
+	for i := range 5 {
+		var text strings.Builder
+		for j := range maxSeries - 1 {
+			fmt.Fprintf(&text, "x{i=\"%d-%d\"} 1\n", i, j)
+		}
+		e.say(text.String())
+		s.feeds[0].scrape(t.Context())
+	}
+	if n := len(s.storage.series); n > maxKnown+2 {
+		t.Errorf("%d series are kept", n)
+	}
+	if errs := s.Errors(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "named anew") {
+		t.Errorf("errors %v", errs)
+	}
+}
+
+func TestWhatIsNotOfNowIsNoScrape(t *testing.T) {
+	for text, says := range map[string]string{
+		"x 1 1600000000000\n": "only what is of now", "x 1 4600000000000\n": "only what is of now",
+		"x{a=\"1\",b=\"2\"} 1\nx{b=\"2\",a=\"1\"} 2\n": "is there twice",
+	} {
+		e := newExporter(t, text)
+		s := still(t, time.Second, target(e, "a"))
+		flush(t, s)
+		if v := ask(t, s, "up", time.Now()); v != 0 {
+			t.Errorf("%q: up is %v", text, v)
+		}
+		if errs := s.Errors(); len(errs) != 1 || !strings.Contains(errs[0].Error(), says) {
+			t.Errorf("%q: errors %v, want %q", text, errs, says)
+		}
+	}
+}
