@@ -180,6 +180,9 @@ func compareFields(t *testing.T, at string, typ reflect.Type, node, root map[str
 		known, _ := node["properties"].(map[string]any)
 		fields := fieldsOf(typ)
 		for name, field := range fields {
+			if _, ok := known[name]; ok && field == reflect.PointerTo(typ) {
+				continue // it holds one of its own kind
+			}
 			property, ok := known[name].(map[string]any)
 			if !ok {
 				t.Errorf("%s has the field %q, and its schema does not", at, name)
