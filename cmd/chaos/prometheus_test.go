@@ -12,9 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"chaosgate/pkg/journal"
 	"chaosgate/pkg/proc"
 )
 
@@ -166,4 +168,31 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() { s.nothingAnnounced(t) })
+}
+
+// What was announced is taken back by the guard if the run is killed.
+func TestAKilledRunIsNotScrapedAnyMore(t *testing.T) {
+	s := startPrometheus(t)
+	p := newProject(t)
+	path := filepath.Join(p.dir, configFile)
+	config, err := os.ReadFile(path)
+	must(t, err)
+	text := replaceOnce(t, string(config), "{url: embedded, interval: 100ms}", fmt.Sprintf("{url: %q, interval: 100ms, discovery: %q}", s.url, s.folder))
+	must(t, os.WriteFile(path, []byte(text), 0o644))
+	run := p.start("run", "long.yaml")
+	p.waitFor(journal.UndoRecorded)
+	p.eventually("the experiment is announced", func() bool {
+		found, _ := filepath.Glob(filepath.Join(s.folder, "chaos-*.json"))
+		return len(found) == 1
+	})
+	run.signal(syscall.SIGKILL)
+	_ = run.cmd.Wait() // it was killed
+	p.eventually("the announcement is taken back", func() bool {
+		found, err := os.ReadDir(s.folder)
+		return err == nil && len(found) == 0
+	})
+	p.eventually("nothing is left running", func() bool {
+		left, err := alive(p.dir, p.mark)
+		return err == nil && len(left) == 0
+	})
 }
