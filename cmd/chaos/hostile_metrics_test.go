@@ -71,7 +71,7 @@ const runnerMemory = 192 << 20
 // Whatever one target answers, the gate stays closed for it, the runner's memory is bounded, and the other target is scraped on time.
 func TestHostileMetricsEndpoints(t *testing.T) {
 	names := slices.Sorted(maps.Keys(hostileMetrics(http.NotFoundHandler())))
-	together(t, 4, names, func(t *testing.T, name string) {
+	together(t, 3, names, func(t *testing.T, name string) {
 		p, cmd, said := runProject(t, map[string]string{configFile: fmt.Sprintf(hostileMetricsConfig, name), "odd.yaml": hostileExperiment}, "run", "odd.yaml")
 		want := verdict.ExitInconclusive
 		if name == "well-behaved" {
@@ -112,7 +112,7 @@ func runProject(t *testing.T, files map[string]string, args ...string) (p projec
 	return p, ended, said
 }
 
-// scrapedOnTime fails unless a service was scraped as often as it should be in every phase of the only run.
+// scrapedOnTime fails if a service was scraped less than half as often as it should be in a phase of the only run.
 func (p projectCopy) scrapedOnTime(service string) {
 	p.t.Helper()
 	found, _ := filepath.Glob(filepath.Join(p.dir, "reports", "*", journalFile))
@@ -133,7 +133,8 @@ func (p projectCopy) scrapedOnTime(service string) {
 				continue
 			}
 			phases++
-			if covered.Got < 0.9*covered.Expected {
+			// One that waited for its neighbour's time-outs of a second would have a tenth; a busy machine costs some.
+			if covered.Got < covered.Expected/2 {
 				p.t.Errorf("%s was scraped %.0f of %.0f times in the %s", service, covered.Got, covered.Expected, c.Phase)
 			}
 		}
