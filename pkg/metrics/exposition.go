@@ -134,7 +134,11 @@ func readSeries(parser textparse.Parser, types map[string]model.MetricType) (rea
 	if name, doubled := l.HasDuplicateLabelNames(); doubled {
 		return reading{}, fmt.Errorf("the label %s stands twice in %s", name, key)
 	}
-	r := reading{key: string(key), labels: func() labels.Labels { return l }, value: v, counter: isCounter(l.Get(model.MetricNameLabel), types)}
+	name := l.Get(model.MetricNameLabel)
+	if name == "" {
+		return reading{}, fmt.Errorf("the series %s has no name", key)
+	}
+	r := reading{key: string(key), labels: func() labels.Labels { return l }, value: v, counter: isCounter(name, types)}
 	if at != nil {
 		r.at = time.UnixMilli(*at)
 	}
