@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/executor"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
@@ -133,7 +133,7 @@ func (s server) announce(targets []metrics.Target, l executor.Load, record targe
 	if err != nil {
 		return nil, err
 	}
-	if err := record(target.Undo{ID: "discovery:" + s.experiment, Kind: discoveryUndo, Data: data, Manual: fmt.Sprintf("rm -f '%s'", path)}); err != nil {
+	if err := record(target.Undo{ID: "discovery:" + s.experiment, Kind: discoveryUndo, Data: data, Manual: "rm -f " + diag.ShellWord(path)}); err != nil {
 		return nil, err
 	}
 	return metrics.Announce(path, s.experiment, targets, published(l))

@@ -65,20 +65,9 @@ func again(m Model, x Experiment) string {
 		words = append(words, "--weakened", m.Run.Weakened)
 	}
 	for i, w := range words {
-		words[i] = shellWord(w)
+		words[i] = diag.ShellWord(w)
 	}
 	return strings.Join(words, " ")
-}
-
-// shellWord quotes what a shell would take apart or carry out: people copy commands from pages.
-func shellWord(text string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_./-", r)
-	}
-	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // logsOf answers the services that have a log, in the order in which something happened to them.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/target"
 )
@@ -127,12 +128,9 @@ func (e *Environment) record(record target.RecordUndo) error {
 	}
 	return record(target.Undo{
 		ID: "environment:" + e.opts.Experiment, Kind: UndoKind, Data: data, Target: target.Ref{Runtime: RuntimeName, ID: e.id},
-		Manual: fmt.Sprintf("grep -lszxF -- %s /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9; rm -rf %s", shellWord(e.marker), shellWord(e.opts.WorkDir)),
+		Manual: fmt.Sprintf("grep -lszxF -- %s /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9; rm -rf %s", diag.ShellWord(e.marker), diag.ShellWord(e.opts.WorkDir)),
 	})
 }
-
-// shellWord quotes a text for a shell: an experiment's name may hold anything, and a person runs this command.
-func shellWord(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func (e *Environment) start(ctx context.Context) error {
 	if err := makeWorkDir(e.opts.WorkDir, e.marker); err != nil {
