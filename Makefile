@@ -21,10 +21,10 @@ build: ## the command, and both services
 	go build -trimpath -o bin/ ./cmd/chaos ./services/service-a ./services/service-b
 
 test:
-	go test ./...
+	go test -p 1 ./...
 
 race:
-	CGO_ENABLED=1 go test -race $(RACE)
+	CGO_ENABLED=1 go test -p 1 -race $(RACE)
 
 fuzz: ## every fuzz target there is
 	.ci/fuzz $(FUZZTIME) '$(FUZZ)'

@@ -95,7 +95,7 @@ func (d *Document) hidden() (diag.Problem, bool) {
 		p.Rule, p.Message = "control-character", "this character turns the order of the text around it: it hides from a reviewer what is approved"
 	case strings.ContainsRune("\r\u0085\u2028\u2029", r):
 		p.Rule, p.Message = "line-break", fmt.Sprintf("the character %U ends a line in YAML, and hardly an editor shows it", r)
-		p.Hint = "end lines with a newline; inside double quotes write \\r, \\N, \\L or \\P"
+		p.Hint = "end lines with a newline; inside double quotes write \\r, \\L or \\P"
 	}
 	return p, true
 }
