@@ -68,7 +68,7 @@ func (s *started) rightState(t *testing.T) {
 }
 
 func TestTooFewOpenFiles(t *testing.T) {
-	for _, files := range []int{8, 12, 14, 16, 18, 20, 24, 28, 32, 48, 1024} {
+	for _, files := range []int{8, 16, 20, 28, 1024} {
 		t.Run(fmt.Sprint(files), func(t *testing.T) {
 			t.Parallel()
 			p := newProject(t)
@@ -85,7 +85,7 @@ func TestTooFewOpenFiles(t *testing.T) {
 // A program written in Go cannot go on without another thread: it dies, and the guard does the rest.
 func TestTooFewProcesses(t *testing.T) {
 	const root = "/sys/fs/cgroup/pids"
-	for _, most := range []int{8, 12, 16, 20, 24, 28, 32, 40, 200} {
+	for _, most := range []int{8, 16, 28, 200} {
 		t.Run(fmt.Sprint(most), func(t *testing.T) {
 			t.Parallel()
 			group, err := os.MkdirTemp(root, "chaos-test-")
