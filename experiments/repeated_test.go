@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -88,18 +89,13 @@ func TestTheGateIsNotFlaky(t *testing.T) {
 
 // burn keeps some processors busy until stop is called.
 func burn(processors int) (stop func()) {
-	over := make(chan struct{})
+	var over atomic.Bool
 	var burning sync.WaitGroup
 	for range processors {
 		burning.Go(func() {
-			for {
-				select {
-				case <-over:
-					return
-				default:
-				}
+			for !over.Load() { // that is all it is for
 			}
 		})
 	}
-	return func() { close(over); burning.Wait() }
+	return func() { over.Store(true); burning.Wait() }
 }
