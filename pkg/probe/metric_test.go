@@ -356,6 +356,11 @@ func (silent) Query(ctx context.Context, _ string, _ time.Time) (metrics.Result,
 	return metrics.Result{}, ctx.Err()
 }
 
+func (silent) QueryRange(ctx context.Context, _ string, _, _ time.Time, _ time.Duration) (metrics.Result, error) {
+	<-ctx.Done()
+	return metrics.Result{}, ctx.Err()
+}
+
 func TestASilentSourceIsOurError(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

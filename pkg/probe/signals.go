@@ -53,8 +53,17 @@ type reader struct {
 }
 
 func (r *reader) align(s journal.Stretch) journal.Stretch {
-	if a, ok := r.source.(metrics.Aligner); ok && !s.From.IsZero() {
-		s.From, s.To = a.AlignStart(s.From), a.AlignEnd(s.To)
+	if s.From.IsZero() {
+		return s
+	}
+	switch source := r.source.(type) {
+	case metrics.Aligner:
+		s.From, s.To = source.AlignStart(s.From), source.AlignEnd(s.To)
+	case metrics.Paced:
+		from, err := source.Before(r.ctx, s.From)
+		if r.note(err) {
+			s.From = from
+		}
 	}
 	return s
 }
