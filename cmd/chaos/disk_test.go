@@ -197,6 +197,7 @@ func (d onDisk) check() {
 // The disk is full at another moment each time: before the run exists, at the undo of the environment, while it starts, at the undo of the fault, while the fault is
 // active, at its revert, at the end. A disk is full by whole pages, so the journal has room for a few more lines each time.
 func TestAFullDisk(t *testing.T) {
+	notUnderRace(t)
 	ended := map[int]int{}
 	var mu sync.Mutex
 	try := func(t *testing.T, name string, kib, lines int) {

@@ -115,6 +115,7 @@ const hostileConfig = `policy:
 // Every one of these files is a pull request from somebody unknown. What is outside of the project is a server that must not be asked, and folders around the project
 // in which nothing may appear.
 func TestHostileExperiments(t *testing.T) {
+	notUnderRace(t)
 	var asked atomic.Int64
 	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer outside.Close()
@@ -270,12 +271,5 @@ func TestRequestsStayInTheEnvironment(t *testing.T) {
 	contains(t, said, "up PASS")
 	if n := asked.Load(); n > 0 {
 		t.Errorf("the server outside was asked %d times", n)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

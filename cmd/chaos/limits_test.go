@@ -68,6 +68,7 @@ func (s *started) rightState(t *testing.T) {
 }
 
 func TestTooFewOpenFiles(t *testing.T) {
+	notUnderRace(t)
 	for _, files := range []int{8, 16, 20, 28, 1024} {
 		t.Run(fmt.Sprint(files), func(t *testing.T) {
 			t.Parallel()
@@ -84,6 +85,7 @@ func TestTooFewOpenFiles(t *testing.T) {
 
 // A program written in Go cannot go on without another thread: it dies, and the guard does the rest.
 func TestTooFewProcesses(t *testing.T) {
+	notUnderRace(t)
 	const root = "/sys/fs/cgroup/pids"
 	for _, most := range []int{8, 16, 28, 200} {
 		t.Run(fmt.Sprint(most), func(t *testing.T) {

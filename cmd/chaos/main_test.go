@@ -149,3 +149,10 @@ func journalOf(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv(args[0], found[0])
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -104,6 +104,7 @@ steps:
 // Secrets enter in every way there is, somebody repeats them wherever something can be said, every command says and writes what it has to, also when things go
 // wrong, and then everything that was said or written is searched.
 func TestSecretsAppearNowhere(t *testing.T) {
+	notUnderRace(t)
 	prometheus := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "buildinfo") {
 			fmt.Fprintf(w, `{"status":"success","data":{"version":%q}}`, "2 of "+r.Header.Get("Authorization"))
