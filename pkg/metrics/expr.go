@@ -152,9 +152,8 @@ func Ratio(part, total string, window time.Duration) (RatioExpr, error) {
 	if err != nil {
 		return RatioExpr{}, fmt.Errorf("total: %w", err)
 	}
-	w := duration(window)
-	whole := fmt.Sprintf("sum(increase(%s[%s]))", t.Text, w)
-	share := fmt.Sprintf("(sum(increase(%s[%s])) or %s * 0)", p.Text, w, whole)
+	whole := Rise(t.Text, window)
+	share := fmt.Sprintf("(%s or %s * 0)", Rise(p.Text, window), whole)
 	return RatioExpr{Value: share + " / " + whole, Part: share, Total: whole}, nil
 }
 
@@ -178,7 +177,7 @@ func Quantile(q float64, of string, window time.Duration) (QuantileExpr, error) 
 	buckets := fmt.Sprintf("sum by (le) (increase(%s[%s]))", s.write(s.Name+"_bucket"), w)
 	return QuantileExpr{
 		Value:   fmt.Sprintf("histogram_quantile(%g, %s)", q, buckets),
-		Count:   fmt.Sprintf("sum(increase(%s[%s]))", s.write(s.Name+"_count"), w),
+		Count:   Rise(s.write(s.Name+"_count"), window),
 		Buckets: buckets,
 	}, nil
 }
@@ -189,8 +188,7 @@ func Mean(of string, window time.Duration) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w := duration(window)
-	return fmt.Sprintf("sum(increase(%s[%s])) / sum(increase(%s[%s]))", s.write(s.Name+"_sum"), w, s.write(s.Name+"_count"), w), nil
+	return Rise(s.write(s.Name+"_sum"), window) + " / " + Rise(s.write(s.Name+"_count"), window), nil
 }
 
 // Slower is the PromQL behind how many of what the histogram that the selector names, without _bucket, took in over a window lay beyond one of its bounds, given as its

@@ -109,12 +109,8 @@ func (q *inquiry) sample(ctx context.Context, whole stretch, length time.Duratio
 	var values []float64
 	for to := whole.to; length > 0 && !to.Add(-length).Before(whole.from); to = to.Add(-length) {
 		text, _ := query(stretch{to.Add(time.Millisecond - length), to})
-		series := q.ask(ctx, text, to)
-		if len(series) != 1 || len(series[0].Points) == 0 {
-			continue
-		}
-		if v := float64(series[0].Points[0].V); !math.IsNaN(v) && !math.IsInf(v, 0) {
-			values = append(values, v)
+		if v := lone(q.ask(ctx, text, to)); v != nil {
+			values = append(values, *v)
 		}
 	}
 	slices.Reverse(values)
@@ -123,13 +119,26 @@ func (q *inquiry) sample(ctx context.Context, whole stretch, length time.Duratio
 
 // count keeps the single value of a query under a name; where there is no such number there is no count.
 func (q *inquiry) count(ctx context.Context, event, query string) {
-	series := q.ask(ctx, query, q.to)
+	if n := lone(q.ask(ctx, query, q.to)); n != nil {
+		q.seen.Events[event] = *n
+	}
+}
+
+// lone is the number that an answer consists of; nil if it is another answer, or one that can be compared with nothing.
+func lone(series []metrics.Series) *float64 {
 	if len(series) != 1 || len(series[0].Points) == 0 {
-		return
+		return nil
 	}
-	if n := float64(series[0].Points[0].V); !math.IsNaN(n) && !math.IsInf(n, 0) {
-		q.seen.Events[event] = n
+	return finite(series[0].Points[0].V)
+}
+
+// finite answers a number, nil for what can be compared with nothing.
+func finite(v metrics.Float) *float64 {
+	n := float64(v)
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return nil
 	}
+	return &n
 }
 
 // expect keeps as Missing why one of the selectors has no data, if that looks like a mistake or like something that is not there any more.

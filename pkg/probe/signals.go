@@ -188,10 +188,10 @@ func (r *reader) amounts(p observed, s journal.Stretch) journal.Amounts {
 // value is the single number that a query answers, nil if it does not.
 func (r *reader) value(query string, at time.Time) *float64 {
 	answer, err := r.source.Query(r.ctx, query, at)
-	if !r.note(err) || len(answer.Series) != 1 || len(answer.Series[0].Points) == 0 {
+	if !r.note(err) {
 		return nil
 	}
-	return finite(answer.Series[0].Points[0].V)
+	return lone(answer.Series)
 }
 
 func (r *reader) samples(p observed, s journal.Stretch) []journal.SignalSample {
@@ -228,13 +228,4 @@ func (r *reader) note(err error) bool {
 		r.err = fmt.Errorf("how the fault spread could not be asked: %w", err)
 	}
 	return err == nil
-}
-
-// finite answers a number, nil for what can be compared with nothing.
-func finite(v metrics.Float) *float64 {
-	n := float64(v)
-	if math.IsNaN(n) || math.IsInf(n, 0) {
-		return nil
-	}
-	return &n
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/metrics"
 )
 
@@ -31,16 +32,20 @@ func (c *checker) promql(pointer string, p *Promql) {
 
 // expression reports a PromQL error at its place inside the scalar.
 func (c *checker) expression(pointer, text string, parse func() error) {
-	err := parse()
-	if err == nil {
-		return
+	if err := parse(); err != nil {
+		c.at(c.e.Doc.within(pointer, err), "promql", hintFor(text), textNotPromQL, err)
 	}
-	span := c.e.Doc.Value(pointer)
+}
+
+const textNotPromQL = "not PromQL: %v"
+
+// within is the place of a PromQL error inside of the scalar, or the whole of it.
+func (d *Document) within(pointer string, err error) diag.Span {
 	var where *metrics.ParseError
 	if errors.As(err, &where) {
-		span = c.e.Doc.Inside(pointer, where.Start, where.End-where.Start)
+		return d.Inside(pointer, where.Start, where.End-where.Start)
 	}
-	c.at(span, "promql", hintFor(text), "not PromQL: %v", err)
+	return d.Value(pointer)
 }
 
 func hintFor(text string) string {

@@ -1,7 +1,7 @@
 package spec
 
 import (
-	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -29,14 +29,7 @@ func (k *configChecker) signals(at string, s Signals, databases map[string]strin
 
 // selector reports what is no plain selector at its place inside the scalar.
 func (k *configChecker) selector(pointer, text string) {
-	err := metrics.PlainSelector(text)
-	if err == nil {
-		return
+	if err := metrics.PlainSelector(text); err != nil {
+		k.problems = append(k.problems, diag.Problem{Span: k.doc.within(pointer, err), Severity: diag.Error, Rule: "promql", Message: fmt.Sprintf(textNotPromQL, err)})
 	}
-	span := k.doc.Value(pointer)
-	var where *metrics.ParseError
-	if errors.As(err, &where) {
-		span = k.doc.Inside(pointer, where.Start, where.End-where.Start)
-	}
-	k.problems = append(k.problems, diag.Problem{Span: span, Severity: diag.Error, Rule: "promql", Message: "not PromQL: " + err.Error()})
 }
