@@ -224,7 +224,7 @@ func (b *builder) steady() {
 	}
 	for i := range b.spec.Steps {
 		if s := &b.spec.Steps[i]; s.Baseline != "" {
-			b.plan.SteadyFor = max(b.plan.SteadyFor, b.leastCompared(), b.duration("/steps/"+strconv.Itoa(i)+"/window", s.Window, 0))
+			b.plan.SteadyFor = max(b.plan.SteadyFor, b.leastCompared(), b.comparedBefore(i, s))
 		}
 	}
 }
@@ -232,6 +232,15 @@ func (b *builder) steady() {
 // leastCompared is how long each side of a comparison with the baseline must be: its samples do not overlap, each needs two scrapes, and some are to spare.
 func (b *builder) leastCompared() Duration {
 	return (LeastSamples + spareSamples) * leastIntervals * b.plan.Interval
+}
+
+// comparedBefore is how long the steady state is observed for a comparison: as long as its own window, or its phase up to what is enough. A side with fewer samples
+// than the other would leave open what the other one could tell.
+func (b *builder) comparedBefore(i int, s *spec.Step) Duration {
+	if s.Window != "" {
+		return b.duration("/steps/"+strconv.Itoa(i)+"/window", s.Window, 0)
+	}
+	return min(b.phaseOf(s.During), mostSamples*leastIntervals*b.plan.Interval)
 }
 
 func (b *builder) recovery() {

@@ -231,12 +231,13 @@ func TestAComparisonHasItsSamples(t *testing.T) {
 	for name, c := range map[string]struct {
 		check  string
 		sample time.Duration
+		steady time.Duration
 		says   string
 	}{
-		"the whole phase": {"  - {id: c, during: hit, promql: 'rate(x[$window])', baseline: before, expect: {maxIncrease: 10%}}\n", 500 * time.Millisecond, ""},
-		"a long window":   {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 18s, baseline: before, expect: {maxIncrease: 10%}}\n", 900 * time.Millisecond, ""},
-		"a short window":  {"  - {id: c, needs: [hit], promql: 'rate(x[$window])', window: 4s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, "takes 10 samples a side of two scrapes each, and 3 to spare: 6.5s; c has 4s"},
-		"again and again": {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 7s, every: 1s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, "looks once"},
+		"the whole phase": {"  - {id: c, during: hit, promql: 'rate(x[$window])', baseline: before, expect: {maxIncrease: 10%}}\n", 500 * time.Millisecond, 10 * time.Second, ""},
+		"a long window":   {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 18s, baseline: before, expect: {maxIncrease: 10%}}\n", 900 * time.Millisecond, 18 * time.Second, ""},
+		"a short window":  {"  - {id: c, needs: [hit], promql: 'rate(x[$window])', window: 4s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, 0, "takes 10 samples a side of two scrapes each, and 3 to spare: 6.5s; c has 4s"},
+		"again and again": {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 7s, every: 1s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, 0, "looks once"},
 	} {
 		p, problems := Build(load(t, text(c.check)), site())
 		if c.says != "" {
@@ -249,8 +250,8 @@ func TestAComparisonHasItsSamples(t *testing.T) {
 			t.Errorf("%s: %v", name, problems)
 			continue
 		}
-		if got := time.Duration(p.Steps[1].Check.Sample); got != c.sample || p.SteadyFor < Duration(6500*time.Millisecond) {
-			t.Errorf("%s: samples of %v after %v of steady state, want samples of %v", name, got, time.Duration(p.SteadyFor), c.sample)
+		if got := time.Duration(p.Steps[1].Check.Sample); got != c.sample || p.SteadyFor != Duration(c.steady) {
+			t.Errorf("%s: samples of %v after %v of steady state, want samples of %v after %v", name, got, time.Duration(p.SteadyFor), c.sample, c.steady)
 		}
 	}
 }

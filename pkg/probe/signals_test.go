@@ -25,7 +25,7 @@ http_seconds_count %d
 
 func TestSignalsAreWhatAPlaceCounted(t *testing.T) {
 	s := watch(t)
-	begin, _ := s.export(fares(1000, 5, 7, 1000, 1000))
+	_, begin := s.export(fares(1000, 5, 7, 1000, 1000))
 	_, struck := s.export(fares(1400, 5, 7, 1400, 1400))
 	_, over := s.export(fares(1800, 105, 307, 1500, 1600))
 	_, end := s.export(fares(2200, 105, 307, 1900, 2000))
