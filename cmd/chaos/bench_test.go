@@ -265,10 +265,11 @@ func BenchmarkShippedExperiments(b *testing.B) {
 	b.ReportMetric(over, "ms(most_over_its_path)")
 }
 
-// schedules answers how long the plans take if each goes at once to the lane that is free first, and by how much an experiment was longer than its plan at most.
+// schedules answers how long the plans take if those that run alone go one by one, and each other one at once to the lane that is free first, and by how much an experiment was longer than its plan at most.
 func schedules(b *testing.B, events []journal.Event, lanes int) (ideal, over time.Duration) {
 	b.Helper()
 	var lengths []time.Duration
+	var alone time.Duration
 	expected := map[string]time.Duration{}
 	for _, e := range events {
 		switch e.Type {
@@ -278,7 +279,11 @@ func schedules(b *testing.B, events []journal.Event, lanes int) (ideal, over tim
 				b.Fatal(err)
 			}
 			expected[e.Experiment] = time.Duration(p.Expected)
-			lengths = append(lengths, time.Duration(p.Expected))
+			if len(p.Alone) > 0 {
+				alone += time.Duration(p.Expected)
+			} else {
+				lengths = append(lengths, time.Duration(p.Expected))
+			}
 		case journal.ExperimentEnded:
 			r, err := journal.Decode[journal.ExperimentResult](e)
 			if err != nil {
@@ -296,5 +301,5 @@ func schedules(b *testing.B, events []journal.Event, lanes int) (ideal, over tim
 		slices.Sort(free)
 		free[0] += l
 	}
-	return slices.Max(free), over
+	return alone + slices.Max(free), over
 }

@@ -137,16 +137,20 @@ func (l *lanes) summary(now time.Duration) string {
 
 // remaining estimates what is left: the plans' expected durations, packed on the lanes.
 func (l *lanes) remaining(now time.Duration) time.Duration {
-	var total, longest time.Duration
+	var total, longest, alone time.Duration
 	for _, name := range l.order {
 		if l.ended[name] {
 			continue
 		}
 		left := l.left(name, now)
+		if len(l.narrator.plans[name].Alone) > 0 {
+			alone += left
+			continue
+		}
 		total += left
 		longest = max(longest, left)
 	}
-	return max(longest, total/time.Duration(l.jobs))
+	return alone + max(longest, total/time.Duration(l.jobs))
 }
 
 func (l *lanes) left(name string, now time.Duration) time.Duration {

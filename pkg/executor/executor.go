@@ -74,7 +74,7 @@ type Interrupted struct{ Signal string } // "SIGINT"
 func (i Interrupted) Error() string { return "interrupted by " + i.Signal }
 
 // Run carries out the plans and returns when everything is rolled back. The error is about the run as such (the journal cannot be written); what became
-// of the experiments is in the journal. With several jobs the longest experiments start first.
+// of the experiments is in the journal. With several jobs those that bear nobody beside them go first, one by one, and then the longest start first.
 func Run(ctx context.Context, w *journal.Writer, plans []plan.Plan, parts Parts, opts Options) error {
 	for _, p := range plans {
 		if err := w.Append(journal.Entry{Type: journal.Planned, Experiment: p.Name, Data: p}); err != nil {
@@ -84,7 +84,19 @@ func Run(ctx context.Context, w *journal.Writer, plans []plan.Plan, parts Parts,
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go watchJournal(ctx, w, cancel)
-	runLanes(ctx, cancel, w, schedule(plans, opts.Jobs), parts, opts)
+	alone, beside := schedule(plans, opts.Jobs)
+	for _, turn := range []struct {
+		plans []plan.Plan
+		lanes int
+	}{{alone, 1}, {beside, opts.Jobs}} {
+		runLanes(turn.lanes, turn.plans, func(p plan.Plan) bool {
+			if ctx.Err() != nil {
+				return false
+			}
+			newExperiment(p, w, parts, opts.Mode, cancel).run(ctx)
+			return true
+		})
+	}
 	return endRun(context.Cause(ctx), w)
 }
 
@@ -120,33 +132,40 @@ func endRun(cause error, w *journal.Writer) error {
 	return w.Append(journal.Entry{Type: journal.RunEnded, Data: end})
 }
 
-// schedule keeps the given order for one lane; on several the longest go first, which packs them best.
-func schedule(plans []plan.Plan, jobs int) []plan.Plan {
-	plans = slices.Clone(plans)
-	if jobs > 1 {
-		slices.SortStableFunc(plans, func(a, b plan.Plan) int { return int(b.Expected - a.Expected) })
+// schedule keeps the given order for one lane. On several, those that must run alone are taken out, and of the others the longest go first, which packs them best.
+func schedule(plans []plan.Plan, jobs int) (alone, beside []plan.Plan) {
+	if jobs <= 1 {
+		return nil, plans
 	}
-	return plans
+	for _, p := range plans {
+		if len(p.Alone) > 0 {
+			alone = append(alone, p)
+		} else {
+			beside = append(beside, p)
+		}
+	}
+	slices.SortStableFunc(beside, func(a, b plan.Plan) int { return int(b.Expected - a.Expected) })
+	return alone, beside
 }
 
-func runLanes(ctx context.Context, cancel context.CancelCauseFunc, w *journal.Writer, plans []plan.Plan, parts Parts, opts Options) {
+// runLanes hands the plans out to lanes that walk them at the same time; a lane ends when do answers false.
+func runLanes(lanes int, plans []plan.Plan, do func(plan.Plan) bool) {
 	queue := make(chan plan.Plan, len(plans))
 	for _, p := range plans {
 		queue <- p
 	}
 	close(queue)
-	var lanes sync.WaitGroup
-	for range max(1, opts.Jobs) {
-		lanes.Go(func() {
+	var busy sync.WaitGroup
+	for range max(1, lanes) {
+		busy.Go(func() {
 			for p := range queue {
-				if ctx.Err() != nil {
+				if !do(p) {
 					return
 				}
-				newExperiment(p, w, parts, opts.Mode, cancel).run(ctx)
 			}
 		})
 	}
-	lanes.Wait()
+	busy.Wait()
 }
 
 // abortError is why an experiment was cancelled.

@@ -372,18 +372,18 @@ func TestExperimentsThatWereNotReachedAreNotPassed(t *testing.T) {
 }
 
 func TestLongestFirstOnSeveralLanes(t *testing.T) {
-	plans := []plan.Plan{{Name: "a", Expected: 1}, {Name: "b", Expected: 3}, {Name: "c", Expected: 2}}
+	plans := []plan.Plan{{Name: "a", Expected: 1}, {Name: "b", Expected: 3}, {Name: "x", Expected: 1, Alone: []string{"load"}}, {Name: "c", Expected: 2}, {Name: "y", Expected: 9, Alone: []string{"load"}}}
 	names := func(plans []plan.Plan) (all string) {
 		for _, p := range plans {
 			all += p.Name
 		}
 		return all
 	}
-	if got := names(schedule(plans, 1)); got != "abc" {
-		t.Errorf("on one lane: %s, want the given order", got)
+	if alone, beside := schedule(plans, 1); len(alone) > 0 || names(beside) != "abxcy" {
+		t.Errorf("on one lane: %s and %s, want the given order", names(alone), names(beside))
 	}
-	if got := names(schedule(plans, 2)); got != "bca" {
-		t.Errorf("on two lanes: %s, want the longest first", got)
+	if alone, beside := schedule(plans, 2); names(alone) != "xy" || names(beside) != "bca" {
+		t.Errorf("on two lanes: %s and %s, want xy alone and then the longest first", names(alone), names(beside))
 	}
 }
 

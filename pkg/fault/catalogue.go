@@ -94,7 +94,7 @@ func Catalogue() []Kind {
 				{Name: "workers", Type: Integer, Min: "1", Max: "1024", Doc: "threads at work; without it one for each CPU"},
 				{Name: "load", Type: Percent, Default: "100%", Min: "1%", Max: "100%", Doc: "the part of its time that each worker is busy"},
 			},
-			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
+			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired, Loads: true,
 			Proof: "at least half of the CPU time asked for is used, or a tenth of it if less than a tenth of the machine is idle",
 			Onset: cpuOnset,
 			New:   newCPUStress, Revert: revertHosted,

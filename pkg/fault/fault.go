@@ -67,6 +67,7 @@ type Kind struct {
 	Duration DurationRule
 	Link     bool   // takes target.to
 	Database bool   // takes target.database
+	Loads    bool   // it keeps the whole machine busy where the target cannot confine it
 	Proof    string // how the effect is proven, for plan and docs
 	// Onset is how long proving the effect takes, for the plan; nil is no time at all.
 	Onset func(Params) time.Duration

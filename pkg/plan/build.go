@@ -67,6 +67,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	}
 	b.abort()
 	b.plan.Places = b.places()
+	b.plan.Alone = b.alone()
 	if b.problems.Invalid() {
 		return nil, b.problems
 	}
@@ -77,6 +78,23 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 		return nil, b.problems
 	}
 	return &b.plan, b.problems
+}
+
+// alone answers the faults that keep the whole machine busy.
+func (b *builder) alone() []string {
+	if slices.Contains(b.site.Capabilities, target.CanConfine) {
+		return nil
+	}
+	var ids []string
+	for _, s := range b.plan.Steps {
+		if s.Fault == nil {
+			continue
+		}
+		if i := slices.IndexFunc(b.site.Faults, func(k fault.Kind) bool { return k.Name == s.Fault.Kind }); i >= 0 && b.site.Faults[i].Loads {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // builder decides one plan.

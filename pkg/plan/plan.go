@@ -39,6 +39,9 @@ type Plan struct {
 	// Expected is how long the experiment takes if all goes well, environment start apart: SteadyFor, the longest chain of Steps, Recovery.Takes.
 	Expected Duration `json:"expected"`
 	Critical []string `json:"critical"` // step ids of the longest chain
+	// Alone are the ids of faults that keep the whole machine busy here: with any of them nothing else runs beside the experiment, since what the others measured
+	// would be measured under this one's fault.
+	Alone []string `json:"alone,omitempty"`
 }
 
 // Recovery is by when, after the last fault, the steady state must hold again, and for how long. Takes is the least time needed to

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,29 @@ func site() Site {
 			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
 			{Name: "db.lock", Duration: fault.DurationRequired, Database: true},
 			{Name: "service.once", Duration: fault.DurationNone},
+			{Name: "cpu.stress", Duration: fault.DurationRequired, Loads: true},
 		},
+	}
+}
+
+// What loads the whole machine bears no other experiment beside it, and its plan says so; where the target confines the load, it does.
+func TestWhatLoadsTheMachineRunsAlone(t *testing.T) {
+	const text = "apiVersion: chaos/v1\nname: busy\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n" +
+		"  - {id: spike, fault: cpu.stress, target: {service: service-b}, duration: 5s}\n  - {id: stop, needs: [spike], fault: service.pause, target: {service: service-b}, duration: 5s}\n"
+	const says = "no other experiment runs beside it: spike keeps the whole machine busy"
+	here, confined := site(), site()
+	confined.Capabilities = append(confined.Capabilities, target.CanConfine)
+	for _, c := range []struct {
+		site Site
+		want []string
+	}{{here, []string{"spike"}}, {confined, nil}} {
+		p, problems := Build(load(t, text), c.site)
+		if p == nil {
+			t.Fatal(problems)
+		}
+		if !slices.Equal(p.Alone, c.want) || strings.Contains(p.String(), says) != (c.want != nil) {
+			t.Errorf("got %v, want %v, in\n%s", p.Alone, c.want, p)
+		}
 	}
 }
 

@@ -255,4 +255,5 @@ const (
 	CanHost     Capability = "load a target"
 	CanDatabase Capability = "reach a database file"
 	CanInspect  Capability = "inspect"
+	CanConfine  Capability = "confine a load" // to the target, so that nobody else on the machine feels it
 )

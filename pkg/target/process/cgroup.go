@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,12 +19,13 @@ import (
 
 // hierarchy is where this program can make cgroups: the folders under which a service's cgroup is made.
 //
-// With version 1 there is one for memory and one for CPU accounting. With version 2 there is one for both; that code is tested on folders that look
-// like it and, where it was written, could not be run on a kernel that has it.
+// With version 1 there is one for memory, one for CPU accounting and one for sharing the CPUs out, which may be the same as that for accounting. With version 2
+// there is one for all; that code is tested on folders that look like it and, where it was written, could not be run on a kernel that has it.
 type hierarchy struct {
 	v2     bool
 	memory string
-	cpu    string // the same as memory in version 2
+	cpu    string
+	share  string // each service gets an equal part of the CPUs when all are busy, as a container does; empty where that cannot be had
 }
 
 // findHierarchy looks under root (/sys/fs/cgroup) for a place where cgroups can be made, beside or below the cgroup of this program, whose own says (the text of
@@ -38,7 +40,11 @@ func findHierarchy(root, own string) (hierarchy, error) {
 		return hierarchy{}, err
 	}
 	cpu, err := findV1(filepath.Join(root, "cpuacct"), paths["cpuacct"])
-	return hierarchy{memory: memory, cpu: cpu}, err
+	if err != nil {
+		return hierarchy{}, err
+	}
+	share, _ := findV1(filepath.Join(root, "cpu"), paths["cpu"]) // without it services compete process by process
+	return hierarchy{memory: memory, cpu: cpu, share: share}, nil
 }
 
 // ownPaths reads lines as "4:memory:/a", "3:cpu,cpuacct:/" and "0::/b" into controller -> path; version 2 has the controller "".
@@ -56,9 +62,13 @@ func ownPaths(text string) map[string]string {
 	return paths
 }
 
-// findV1 prefers this program's own cgroup as the parent, so that its limits hold for the services too; in a container its path may not be visible.
+// findV1 prefers this program's own cgroup as the parent, so that its limits hold for the services too; in a container its path may not be visible. Several
+// controllers may have one root under several names, so links are followed.
 func findV1(root, own string) (string, error) {
-	var last error
+	root, last := filepath.EvalSymlinks(root)
+	if last != nil {
+		return "", last
+	}
 	for _, dir := range []string{filepath.Join(root, own), root} {
 		if last = writable(dir); last == nil {
 			return dir, nil
@@ -75,10 +85,12 @@ func findV2(own string) (hierarchy, error) {
 			continue
 		}
 		control := filepath.Join(dir, "cgroup.subtree_control")
-		_ = os.WriteFile(control, []byte("+memory"), 0o644) // what came of it is read next
+		for _, controller := range []string{"+cpu", "+memory"} {
+			_ = os.WriteFile(control, []byte(controller), 0o644) // what came of it is read next; without cpu services compete process by process
+		}
 		handed, err := os.ReadFile(control)
-		if err == nil && strings.Contains(" "+strings.TrimSpace(string(handed))+" ", "memory") {
-			return hierarchy{v2: true, memory: dir, cpu: dir}, nil
+		if err == nil && strings.Contains(string(handed), "memory") {
+			return hierarchy{v2: true, memory: dir, cpu: dir, share: dir}, nil
 		}
 		last = fmt.Errorf("%s does not hand the memory controller on", dir)
 	}
@@ -115,23 +127,27 @@ func removeDeadTries(parent string) {
 
 // paths are the folders of a cgroup with this name, without repetition.
 func (h hierarchy) paths(name string) []string {
-	if h.v2 {
-		return []string{filepath.Join(h.memory, name)}
+	var dirs []string
+	for _, parent := range []string{h.memory, h.cpu, h.share} {
+		if dir := filepath.Join(parent, name); parent != "" && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
 	}
-	return []string{filepath.Join(h.memory, name), filepath.Join(h.cpu, name)}
+	return dirs
 }
 
 // cgroup is what a service and its helpers are charged to.
 type cgroup struct {
 	v2          bool
 	memory, cpu string
-	limit       int64 // bytes; 0 is none
+	dirs        []string // all its folders
+	limit       int64    // bytes; 0 is none
 }
 
 // create makes a cgroup with a memory limit in bytes, or none if that is 0. Swap is kept out of the limit where the kernel counts it.
 func (h hierarchy) create(name string, limit int64) (*cgroup, error) {
-	c := &cgroup{v2: h.v2, memory: filepath.Join(h.memory, name), cpu: filepath.Join(h.cpu, name), limit: limit}
-	for _, dir := range h.paths(name) {
+	c := &cgroup{v2: h.v2, memory: filepath.Join(h.memory, name), cpu: filepath.Join(h.cpu, name), dirs: h.paths(name), limit: limit}
+	for _, dir := range c.dirs {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("make a cgroup: %w", err)
 		}
@@ -153,7 +169,7 @@ func (h hierarchy) create(name string, limit int64) (*cgroup, error) {
 
 // add moves a process, with all its threads, into the cgroup. Its children will be born there.
 func (c *cgroup) add(pid int) error {
-	for _, dir := range c.dirs() {
+	for _, dir := range c.dirs {
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
 			return fmt.Errorf("move process %d into its cgroup: %w", pid, err)
 		}
@@ -181,13 +197,6 @@ func members(dir string) ([]proc.ID, error) {
 		}
 	}
 	return found, nil
-}
-
-func (c *cgroup) dirs() []string {
-	if c.memory == c.cpu {
-		return []string{c.memory}
-	}
-	return []string{c.memory, c.cpu}
 }
 
 // oomKills is how many of its processes the kernel has killed for memory.

@@ -102,6 +102,24 @@ func TestOwnPaths(t *testing.T) {
 	}
 }
 
+// The controllers for accounting and for sharing may have one folder under two names.
+func TestCgroupV1ControllersThatShareAFolder(t *testing.T) {
+	root := tree(t, map[string]string{"memory/me/x": "", "cpu,cpuacct/me/x": ""})
+	for _, name := range []string{"cpu", "cpuacct"} {
+		if err := os.Symlink("cpu,cpuacct", filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := findHierarchy(root, "4:memory:/me\n2:cpu,cpuacct:/me\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{filepath.Join(root, "memory/me/a"), filepath.Join(root, "cpu,cpuacct/me/a")}
+	if got := h.paths("a"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestCgroupOfThisMachine(t *testing.T) {
 	charge := findCharge("test/" + t.TempDir())
 	if charge.reason != "" {
@@ -127,7 +145,7 @@ func TestCgroupOfThisMachine(t *testing.T) {
 	_ = cmd.Wait()
 	long, cancel := timeout(t, 5*time.Second)
 	defer cancel()
-	for _, dir := range append(c.dirs(), c.dirs()...) {
+	for _, dir := range append(c.dirs, c.dirs...) {
 		if err := removeCgroup(long, dir); err != nil {
 			t.Error(err)
 		}

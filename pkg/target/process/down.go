@@ -89,7 +89,7 @@ func (e *Environment) clean(ctx context.Context, s *service) error {
 		}
 	}
 	if s.group != nil {
-		for _, dir := range s.group.dirs() {
+		for _, dir := range s.group.dirs {
 			errs = append(errs, removeCgroup(ctx, dir))
 		}
 	}
