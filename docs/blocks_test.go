@@ -26,7 +26,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	chaos = filepath.Join(dir, "chaos")
-	if out, err := exec.Command("go", "build", "-o", chaos, "../cmd/chaos").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", chaos, "../cmd/chaos").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build chaos: %v\n%s", err, out)
 		return 1
 	}

@@ -19,7 +19,7 @@ import (
 func chaos(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "chaos")
-	build := exec.Command("go", "build", "-o", program, "./cmd/chaos")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./cmd/chaos")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -82,6 +82,19 @@ func run(t *testing.T, program string, args ...string) (code int, r report, said
 	return code, r, said
 }
 
+// decided runs experiments again that a machine busy with something else has left undecided, as it must; how often that happens is counted by `make repeated`.
+func decided(t *testing.T, program string, args ...string) (code int, r report, said string) {
+	t.Helper()
+	for range 3 {
+		code, r, said = run(t, program, args...)
+		if !slices.ContainsFunc(r.Scenarios, func(s scenario) bool { return s.State == "INCONCLUSIVE" }) {
+			break
+		}
+		t.Logf("run again, because it was not decided:\n%s", said)
+	}
+	return code, r, said
+}
+
 func TestTheShippedExperimentsAreValidAndPlanned(t *testing.T) {
 	program := chaos(t)
 	code, said := output(t, program, append([]string{"validate"}, files(t)...)...)
@@ -104,7 +117,7 @@ func TestTheGateOpensInAnyOrder(t *testing.T) {
 	}
 	all := files(t)
 	slices.Reverse(all)
-	code, r, said := run(t, chaos(t), append([]string{"--jobs", "3"}, all...)...)
+	code, r, said := decided(t, chaos(t), append([]string{"--jobs", "3"}, all...)...)
 	if code != 0 || r.Gate != "OPEN" || len(r.Scenarios) != len(all) {
 		t.Errorf("exit code %d, gate %s, %d of %d scenarios:\n%s", code, r.Gate, len(r.Scenarios), len(all), said)
 	}
@@ -136,7 +149,7 @@ func TestTheGateClosesWithoutEachProtection(t *testing.T) {
 			for _, name := range w.scenarios {
 				args = append(args, filepath.Join("experiments", name+".yaml"))
 			}
-			code, r, said := run(t, program, args...)
+			code, r, said := decided(t, program, args...)
 			if code != 1 || r.Gate != "CLOSED" || len(r.Scenarios) != len(w.scenarios) {
 				t.Errorf("exit code %d, gate %s, %d scenarios", code, r.Gate, len(r.Scenarios))
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +47,11 @@ func guardOnly(v *victim) error {
 	if !ok {
 		return errMissed
 	}
-	return id.Signal(syscall.SIGKILL)
+	err := id.Signal(syscall.SIGKILL)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errMissed // it has ended with its run
+	}
+	return err
 }
 
 // both kills the runner and its guard: at the same time, or the guard a moment later, while it does its work.

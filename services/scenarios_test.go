@@ -168,7 +168,7 @@ func startLoad(url string) *load {
 func (l *load) wait() outcome {
 	l.calls.Wait()
 	slices.Sort(l.took)
-	return outcome{good: l.good, all: len(l.took), p99: l.took[len(l.took)*99/100].Round(time.Millisecond)}
+	return outcome{good: l.good, all: len(l.took), p99: l.took[(len(l.took)*99+99)/100-1].Round(time.Millisecond)}
 }
 
 func statusOf(client *http.Client, url string) (int, error) {

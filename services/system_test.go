@@ -29,7 +29,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "./service-a", "./service-b")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+string(os.PathSeparator), "./service-a", "./service-b")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the services: %v\n%s", err, out)

@@ -118,7 +118,12 @@ func TestHostileExperiments(t *testing.T) {
 	notUnderRace(t)
 	var asked atomic.Int64
 	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
-	defer outside.Close()
+	t.Cleanup(func() { // when all cases have ended, which run at the same time
+		outside.Close()
+		if n := asked.Load(); n > 0 {
+			t.Errorf("the server outside was asked %d times", n)
+		}
+	})
 	t.Setenv("CI_TOKEN", "hunter-of-tokens")
 	for _, c := range hostileCases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -143,11 +148,6 @@ func TestHostileExperiments(t *testing.T) {
 			p.nothingIsLeft()
 		})
 	}
-	t.Cleanup(func() {
-		if n := asked.Load(); n > 0 {
-			t.Errorf("the server outside was asked %d times", n)
-		}
-	})
 }
 
 // onlyOurs sees that nothing appeared but the folders of the run.

@@ -87,7 +87,7 @@ func answers(url string) bool {
 func shippedProject(t *testing.T, s prometheusServer) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir, "./services/service-a", "./services/service-b")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "./services/service-a", "./services/service-b")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

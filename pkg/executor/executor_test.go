@@ -152,7 +152,7 @@ func TestTheRunIsRolledBack(t *testing.T) {
 		exit int
 		rule string
 	}{
-		"out of time": {func(p *plan.Plan, _ *lab, _ context.CancelCauseFunc) { p.Timeout = 60 * ms }, verdict.ExitError, "timeout"},
+		"out of time": {func(p *plan.Plan, _ *lab, _ context.CancelCauseFunc) { p.Timeout = 1000 * ms }, verdict.ExitError, "timeout"},
 		"interrupted": {func(_ *plan.Plan, l *lab, cancel context.CancelCauseFunc) {
 			l.onInject = func() { time.AfterFunc(20*time.Millisecond, func() { cancel(Interrupted{"SIGINT"}) }) }
 		}, verdict.ExitInterrupt, "interrupted"},

@@ -232,7 +232,7 @@ func probeStep(id, during string, needs ...string) plan.Step {
 func labPlan(steps ...plan.Step) plan.Plan {
 	return plan.Plan{
 		Name: "e", Interval: 5 * ms, SteadyFor: 10 * ms, Timeout: 10_000 * ms, Steady: []plan.Check{*check("calm")},
-		Recovery: plan.Recovery{Within: 200 * ms, For: 10 * ms, Takes: 10 * ms}, Steps: steps,
+		Recovery: plan.Recovery{Within: 1000 * ms, For: 10 * ms, Takes: 10 * ms}, Steps: steps,
 	}
 }
 

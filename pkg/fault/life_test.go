@@ -110,16 +110,21 @@ func killHelper(t *testing.T, w *world, _ int) { w.killHelper(t) }
 
 func slowerThan(path string, least time.Duration) func(*testing.T, *world, int) bool {
 	return func(t *testing.T, w *world, _ int) bool {
-		began := time.Now()
-		_, err := w.get(path, 10*time.Second)
-		must(t, err)
-		return time.Since(began) >= least
+		for range 3 { // a machine may be slow once; a fault is slow each time
+			began := time.Now()
+			_, err := w.get(path, 10*time.Second)
+			must(t, err)
+			if time.Since(began) < least {
+				return false
+			}
+		}
+		return true
 	}
 }
 
 func fails(how func(error) bool) func(*testing.T, *world, int) bool {
 	return func(_ *testing.T, w *world, _ int) bool {
-		_, err := w.get("/health", 100*time.Millisecond)
+		_, err := w.get("/health", time.Second)
 		return err != nil && how(err)
 	}
 }

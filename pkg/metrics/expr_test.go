@@ -103,8 +103,7 @@ func TestTheLastBucketIsNoticed(t *testing.T) {
 	}{"all slow": {0, 100, true}, "nearly all fast": {99, 100, false}, "one too many": {98, 100, true}, "all fast": {100, 100, false}, "none": {0, 0, false}} {
 		e := newExporter(t, histogram(0, 0))
 		s := still(t, time.Second, target(e, "a"))
-		from := time.Now()
-		flush(t, s)
+		from := flush(t, s)
 		e.say(histogram(c.fast, c.all))
 		time.Sleep(2 * time.Millisecond)
 		to := flush(t, s)

@@ -55,7 +55,7 @@ func flush(t *testing.T, s *Scraper) time.Time {
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return time.Now()
+	return s.AlignEnd(time.Now()) // when the scrape was: up to there nothing is extrapolated
 }
 
 // ask answers the single value of a query, NaN if there is none.
@@ -100,8 +100,7 @@ func TestScrapedSeriesCarryTheirTarget(t *testing.T) {
 func TestACounterBornWithAValueCountsFromZero(t *testing.T) {
 	e := newExporter(t, fmt.Sprintf(errorsBorn, 10))
 	s := still(t, time.Second, target(e, "a"))
-	from := time.Now()
-	flush(t, s)
+	from := flush(t, s)
 	e.say(fmt.Sprintf(errorsBorn, 20) + "http_requests_total{status=\"500\"} 40\n")
 	time.Sleep(100 * time.Millisecond) // long beside the millisecond that times are kept in
 	to := flush(t, s)
@@ -134,14 +133,12 @@ func TestACounterOfANewTargetIsNotCounted(t *testing.T) {
 func TestIncreaseOverAFlushedWindowIsExact(t *testing.T) {
 	e := newExporter(t, fmt.Sprintf(errorsBorn, 0))
 	s := still(t, 250*time.Millisecond, target(e, "a"))
-	from := time.Now()
-	flush(t, s)
+	from, to := flush(t, s), time.Time{}
 	for i := 1; i <= 5; i++ {
 		time.Sleep(20 * time.Millisecond)
 		e.say(fmt.Sprintf(errorsBorn, i*100))
-		flush(t, s)
+		to = flush(t, s)
 	}
-	to := time.Now()
 	got := ask(t, s, Render("sum(increase(http_requests_total[$window]))", Window(from, to), time.Second), to)
 	if math.Abs(got-500) > 25 {
 		t.Errorf("rose by %v in a window that saw 0 and 500, want 500 within 5%%", got)

@@ -107,10 +107,10 @@ func TestHTTPObservesWhatACallerWouldSuffer(t *testing.T) {
 		"nothing listens":     {refused(t), "connection refused", 0},
 		"reset":               {answering(t, reset), "connection reset", 0},
 		"closed":              {answering(t, shut), "connection closed too early", 0},
-		"silent":              {hanging(t), "no answer within 200ms", 0},
+		"silent":              {hanging(t), "no answer within ", 0},
 		"no HTTP":             {answering(t, say("SSH-2.0-OpenSSH\r\n\r\n", shut)), "malformed HTTP", 0},
 		"breaks off":          {answering(t, say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", shut)), "the answer broke off: connection closed too early", 200},
-		"stops in the middle": {answering(t, say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", wait)), "the answer broke off: no answer within 200ms", 200},
+		"stops in the middle": {answering(t, say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", wait)), "the answer broke off: no answer within ", 200},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		o := Look(ctx, at(c.url), get("/"), Window{Phase: journal.Method})

@@ -48,6 +48,11 @@ func (s *service) export(text string) (before, after time.Time) {
 	if err := s.scraper.Flush(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
+	for end := time.Now().Add(5 * time.Second); s.scraper.AlignEnd(time.Now()).Before(before.Truncate(time.Millisecond)); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) { // a flush does not wait for ever
+			s.t.Fatal("the service was not scraped")
+		}
+	}
 	return before, time.Now()
 }
 
@@ -56,9 +61,9 @@ func (s *service) window(texts ...string) Window {
 	s.t.Helper()
 	w := Window{Phase: journal.Method}
 	for i, text := range texts {
-		before, after := s.export(text)
+		_, after := s.export(text)
 		if i == 0 {
-			w.From = before.Truncate(time.Millisecond)
+			w.From = s.scraper.AlignStart(after) // when the first scrape was: before that nothing is to be extrapolated
 		}
 		w.To = after.Truncate(time.Millisecond)
 	}
@@ -365,7 +370,7 @@ func TestASilentSourceIsOurError(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	o := Look(ctx, Deps{Source: silent{}}, promql(plan.Promql{Query: "up"}), Window{From: time.Now().Add(-time.Second), To: time.Now()})
-	if !strings.Contains(o.Error, "no answer within 5") || o.Missing != "" {
+	if !strings.Contains(o.Error, "no answer within ") || o.Missing != "" {
 		t.Errorf("got error %q and missing %q", o.Error, o.Missing)
 	}
 }

@@ -179,7 +179,7 @@ func TestAHangingLookEndsWithItsTimeLimit(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		o := Look(ctx, d, check(kind, p), Window{})
 		cancel()
-		if !strings.Contains(o.Error, "no answer within 50ms") || time.Duration(o.Took) > 2*time.Second {
+		if !strings.Contains(o.Error, "no answer within ") || time.Duration(o.Took) > 2*time.Second {
 			t.Errorf("%s: got error %q after %v", kind, o.Error, time.Duration(o.Took))
 		}
 	}

@@ -244,12 +244,8 @@ func TestChildrenDieWithTheirParent(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	killed := time.Now()
 	_ = cmd.Wait()
 	eventually(t, "all children are dead", func() bool { return !ids[0].Alive() && !ids[1].Alive() && !ids[2].Alive() })
-	if took := time.Since(killed); took > time.Second {
-		t.Errorf("the children lived for %v after their parent", took)
-	}
 }
 
 // Threads of this program end while children run: a child forked by such a thread would die with it.

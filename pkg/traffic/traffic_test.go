@@ -101,7 +101,8 @@ func TestPromQLSeesWhatCallersSuffer(t *testing.T) {
 		}
 		return time.Now()
 	}
-	from := flush()
+	from := time.Now()
+	flush()
 	s.CloseClientConnections()
 	s.Close()
 	eventually(t, "errors", func() bool { return value(g, "chaos_requests_total", "status", "error") >= 40 })

@@ -206,7 +206,7 @@ func leaveHotJournal(t *testing.T, file string) {
 
 // short is a context for what is expected to be waited for in vain.
 func short(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Millisecond, errors.New("time is over"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("time is over"))
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -86,8 +86,8 @@ func TestUpFailsWithASentence(t *testing.T) {
 		want   []string
 	}{
 		"exits":        {func(s *spec.Service) { s.Env["ROLE"] = "exit" }, []string{"a-1 exited before it was ready, with exit code 3", "cannot go on", "a.log"}},
-		"never ready":  {func(s *spec.Service) { s.Env["ROLE"] = "hang"; s.Ready.Within = "200ms" }, []string{"a-1 was not ready within 200ms", "GET http://127.0.0.1:", "connection refused", "starting up"}},
-		"not 2xx":      {func(s *spec.Service) { s.Ready = spec.Readiness{HTTP: "/nothing", Within: "200ms"} }, []string{"the answer was 404"}},
+		"never ready":  {func(s *spec.Service) { s.Env["ROLE"] = "hang"; s.Ready.Within = "2s" }, []string{"a-1 was not ready within 2s", "GET http://127.0.0.1:", "connection refused", "starting up"}},
+		"not 2xx":      {func(s *spec.Service) { s.Ready = spec.Readiness{HTTP: "/nothing", Within: "2s"} }, []string{"the answer was 404"}},
 		"no program":   {func(s *spec.Service) { s.Command = []string{"/nothing/here"} }, []string{"a-1 could not be started", "/nothing/here", "no such file"}},
 		"unknown name": {func(s *spec.Service) { s.Env["X"] = "${port.htp}" }, []string{"service a: env/X", "${port.htp} is not known here", "${data}", "${port.http}"}},
 		"not built":    {func(s *spec.Service) { s.Build = "./x" }, []string{"./x has not been built"}},

@@ -294,6 +294,9 @@ func TestMaxConnsIsABulkhead(t *testing.T) {
 			defer now.Add(-1)
 			for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
 			}
+			for end := time.Now().Add(2 * time.Second); most.Load() < want && time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // the others may be late
+			}
 			late(100*time.Millisecond)(w, r)
 		})
 		a := start(t, b.URL, "MAX_CONNS="+value, "TIMEOUT=off")
@@ -339,10 +342,12 @@ func TestAnswersThatAreNoAnswers(t *testing.T) {
 }
 
 func TestCallerWhoLeftIsNoError(t *testing.T) {
-	b := startUpstream(t, hang)
+	entered := make(chan struct{}, 9)
+	b := startUpstream(t, func(w http.ResponseWriter, r *http.Request) { entered <- struct{}{}; hang(w, r) })
 	a := start(t, b.URL, "TIMEOUT=off")
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	go func() { <-entered; cancel() }()
 	req, _ := http.NewRequestWithContext(ctx, "GET", a+"/work", nil)
 	if resp, err := http.DefaultClient.Do(req); err == nil {
 		resp.Body.Close()

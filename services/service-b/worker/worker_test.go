@@ -169,7 +169,9 @@ func TestBusyTimeoutSwitch(t *testing.T) {
 	for value, want := range map[string]int{"2s": 200, "off": 503} {
 		b := start(t, "DB_BUSY_TIMEOUT="+value, "DB_TIMEOUT=off")
 		release := lock(t, b.path)
-		time.AfterFunc(50*time.Millisecond, release)
+		if want == 200 { // the other one must meet the lock, however late it comes
+			time.AfterFunc(50*time.Millisecond, release)
+		}
 		if status, _ := work(t, b.url); status != want {
 			t.Errorf("DB_BUSY_TIMEOUT=%s: status %d, want %d", value, status, want)
 		}
@@ -198,7 +200,9 @@ func TestDBTimeoutSwitch(t *testing.T) {
 	for value, want := range map[string]int{"30ms": 503, "off": 200} {
 		b := start(t, "DB_TIMEOUT="+value, "DB_BUSY_TIMEOUT=5s")
 		release := lock(t, b.path)
-		time.AfterFunc(200*time.Millisecond, release)
+		if want == 200 {
+			time.AfterFunc(200*time.Millisecond, release)
+		}
 		if status, a := work(t, b.url); status != want || want == 503 && a.DB != store.Timeout {
 			t.Errorf("DB_TIMEOUT=%s: status %d, db %s; want %d", value, status, a.DB, want)
 		}
@@ -210,7 +214,6 @@ func TestMaxInflightSwitch(t *testing.T) {
 	for value, refused := range map[string]int{"1": 2, "off": 0} {
 		b := start(t, "MAX_INFLIGHT="+value, "DB_BUSY_TIMEOUT=10s", "DB_TIMEOUT=off")
 		release := lock(t, b.path)
-		time.AfterFunc(150*time.Millisecond, release)
 		statuses := make(chan int, 3)
 		for range 3 {
 			go func() {
@@ -224,7 +227,10 @@ func TestMaxInflightSwitch(t *testing.T) {
 			}()
 		}
 		count := map[int]int{}
-		for range 3 {
+		for n := range 3 {
+			if n == refused { // all that are to be refused have been, and the others wait, or come
+				time.AfterFunc(150*time.Millisecond, release)
+			}
 			count[<-statuses]++
 		}
 		if count[503] != refused || count[200] != 3-refused {
@@ -236,7 +242,7 @@ func TestMaxInflightSwitch(t *testing.T) {
 func TestCallerWhoLeftIsNoError(t *testing.T) {
 	b := start(t, "DB_BUSY_TIMEOUT=10s", "DB_TIMEOUT=off")
 	lock(t, b.path)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // time enough to arrive
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, "GET", b.url+"/work", nil)
 	if resp, err := http.DefaultClient.Do(req); err == nil {
