@@ -73,7 +73,7 @@ var lives = map[string]life{
 		felt: helperWorks, lose: killHelper, lost: "the load has ended before its time", survivor: true,
 	},
 	"memory.stress": {
-		request: request{fault: "memory.stress", service: "b", with: map[string]string{"size": "64MiB"}}, proof: "64MiB of the 64MiB asked for are resident",
+		request: request{fault: "memory.stress", service: "b", with: map[string]string{"size": "64MiB"}}, proof: "MiB of the 64MiB asked for are resident",
 		felt: func(t *testing.T, w *world, _ int) bool { return helperRSS(t, w) > 64<<20 }, lose: killHelper, lost: "the load has ended before its time, and not for memory", survivor: true,
 	},
 	"db.lock": {

