@@ -295,9 +295,21 @@ func TestAProbeThatHangsIsAnError(t *testing.T) {
 
 func TestAnActionThatFailsFailsTheRun(t *testing.T) {
 	l := newLab(t)
-	l.act = func() error { return errors.New("status 500") }
+	l.act = func(context.Context) error { return errors.New("status 500") }
 	v, _ := l.run(t.Context(), labPlan(plan.Step{ID: "prepare-data", When: plan.WhenPass, Action: &plan.Action{}}), Inject)
 	closedWith(t, v, verdict.ExitError, "failed")
+}
+
+// An action that waits for what the fault keeps from answering must not keep the fault.
+func TestAnActionDoesNotOutliveItsFault(t *testing.T) {
+	l := newLab(t)
+	l.act = func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 20*ms), plan.Step{ID: "ask", When: plan.WhenPass, During: "hit", Action: &plan.Action{}}), Inject)
+	closedWith(t, v, verdict.ExitError, "failed")
+	if !slices.ContainsFunc(v.Reasons, func(r verdict.Reason) bool { return strings.Contains(r.Text, "not done when the active phase of hit ended") }) {
+		t.Errorf("the reasons do not say why: %+v", v.Reasons)
+	}
+	l.before("inject hit", "revert hit")
 }
 
 func TestASystemThatDoesNotComeBackFails(t *testing.T) {

@@ -37,7 +37,7 @@ type lab struct {
 	clock                                            Clock
 	hang                                             string // a check that hangs until its context ends
 	onInject                                         func()
-	act                                              func() error
+	act                                              func(context.Context) error
 	resets                                           []metrics.Reset
 	patience                                         map[string]time.Duration // of the last look of each check
 }
@@ -168,11 +168,11 @@ func (l *lab) parts() Parts {
 		},
 		Look:  l.look,
 		Clock: l.clock,
-		Act: func(context.Context, probe.Deps, plan.Action) error {
+		Act: func(ctx context.Context, _ probe.Deps, _ plan.Action) error {
 			if l.act == nil {
 				return nil
 			}
-			return l.act()
+			return l.act(ctx)
 		},
 		Fault: func(string) (fault.Kind, bool) {
 			return fault.Kind{New: func(r fault.Request) (fault.Fault, error) { return labFault{l, r.ID}, nil }}, true

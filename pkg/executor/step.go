@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"chaosgate/pkg/journal"
@@ -36,7 +37,7 @@ func (x *experiment) carryOut(ctx context.Context, s plan.Step, attempt int) jou
 	case s.Check != nil:
 		return x.check(ctx, s, attempt)
 	case s.Action != nil:
-		err = x.parts.Act(ctx, x.deps, *s.Action)
+		err = x.act(ctx, s)
 	default:
 		err = sleep(ctx, time.Now().Add(time.Duration(s.Wait)))
 	}
@@ -44,6 +45,30 @@ func (x *experiment) carryOut(ctx context.Context, s plan.Step, attempt int) jou
 		return stepFailure(ctx, err)
 	}
 	return journal.StepResult{Status: journal.Done}
+}
+
+// act carries out an action. One during a fault is given up when the active phase ends: the fault is not to last longer because of it.
+func (x *experiment) act(ctx context.Context, s plan.Step) error {
+	f := x.faults[s.During]
+	if f == nil {
+		return x.parts.Act(ctx, x.deps, *s.Action)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer cancel(nil)
+		select {
+		case <-f.ended:
+			cancel(errOver{})
+		case <-done:
+		}
+	}()
+	defer close(done)
+	err := x.parts.Act(ctx, x.deps, *s.Action)
+	if err != nil && context.Cause(ctx) == error(errOver{}) {
+		return fmt.Errorf("not done when the active phase of %s ended: %w", s.During, err)
+	}
+	return err
 }
 
 // stepFailure is failure for a context that carries the step's own timeout.
