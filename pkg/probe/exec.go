@@ -35,7 +35,8 @@ func lookExec(ctx context.Context, d Deps, c plan.Check, _ Window) journal.Obser
 	}
 }
 
-// environ is what a command is told: a few variables of the machine, where the services are, and what the plan declares.
+// environ is what a command is told: a few variables of the machine, where the services are, and what the plan declares. The marks come last, where the last of a
+// name counts: a command that was given other ones could not be found when the runner is killed.
 func environ(env target.Environment, declared map[string]string) []string {
 	all := []string{}
 	for _, name := range inherited {
@@ -51,6 +52,9 @@ func environ(env target.Environment, declared map[string]string) []string {
 	}
 	for name, v := range declared {
 		all = append(all, name+"="+v)
+	}
+	if m, ok := env.(target.Marker); ok {
+		all = append(all, m.Marks()...)
 	}
 	return all
 }

@@ -2,7 +2,10 @@ package probe
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +14,8 @@ import (
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/proc"
+	"chaosgate/pkg/target/process"
 )
 
 func run(t *testing.T, d Deps, command ...string) journal.Observation {
@@ -97,8 +102,8 @@ func TestExecLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proc := filepath.Join("/proc", strings.TrimSpace(string(pid)))
-	for end := time.Now().Add(5 * time.Second); alive(proc); time.Sleep(5 * time.Millisecond) {
+	folder := filepath.Join("/proc", strings.TrimSpace(string(pid)))
+	for end := time.Now().Add(5 * time.Second); alive(folder); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the command's child %s still runs", pid)
 		}
@@ -106,11 +111,35 @@ func TestExecLeavesNothingBehind(t *testing.T) {
 }
 
 // alive says whether a process runs; one that has ended but was not yet reaped does not.
-func alive(proc string) bool {
-	stat, err := os.ReadFile(filepath.Join(proc, "stat"))
+func alive(folder string) bool {
+	stat, err := os.ReadFile(filepath.Join(folder, "stat"))
 	if err != nil {
 		return false
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return !strings.HasPrefix(rest, "Z")
+}
+
+// A command that leaves a process behind, in a session of its own, is found when the runner was killed: by the undo of the environment, which is on disk.
+func TestWhatACommandLeavesBelongsToTheEnvironment(t *testing.T) {
+	id := fmt.Sprintf("test-%d/exec", os.Getpid())
+	d := at("")
+	d.Dir = t.TempDir()
+	d.Environment = process.New(process.Options{RunID: path.Dir(id), Experiment: path.Base(id)})
+	c := check("exec", plan.Probe{Exec: &plan.Exec{
+		Command: []string{"sh", "-c", "setsid sh -c 'sleep 60 & >ready; wait' >/dev/null 2>&1 & until test -e ready; do sleep 0.01; done"}, Env: map[string]string{proc.MarkerName: "somebody else's"},
+	}})
+	if o := look(t, d, c); o.Error != "" || o.Numbers["exit_code"] != 0 {
+		t.Fatalf("got %+v", o)
+	}
+	if left, err := proc.FindMarked(proc.Marker(id)); err != nil || len(left) != 2 {
+		t.Errorf("found %v, %v; want the shell and its child", left, err)
+	}
+	undo := fmt.Sprintf(`{"marker":%q,"work_dir":%q}`, proc.Marker(id), filepath.Join(t.TempDir(), "chaos-none"))
+	if err := process.RevertEnvironment(t.Context(), json.RawMessage(undo)); err != nil {
+		t.Error(err)
+	}
+	if left, err := proc.FindMarked(proc.Marker(id)); err != nil || len(left) > 0 {
+		t.Errorf("after the undo: %v, %v", left, err)
+	}
 }

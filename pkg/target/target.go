@@ -243,6 +243,12 @@ type Databaser interface {
 	Database(t Target, name string) (string, error)
 }
 
+// Marker finds what is started for an environment by what it inherits: whoever carries these entries ("NAME=value") of its process environment is ended by the
+// undo that Up has recorded. They are the same before and after Up.
+type Marker interface {
+	Marks() []string
+}
+
 // Capability names an optional interface for the plan.
 type Capability string
 

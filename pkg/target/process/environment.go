@@ -50,6 +50,7 @@ var (
 	_ target.Hoster      = (*Environment)(nil)
 	_ target.Databaser   = (*Environment)(nil)
 	_ target.OOMScorer   = (*Environment)(nil)
+	_ target.Marker      = (*Environment)(nil)
 )
 
 // New makes an environment in which nothing is started yet.
@@ -63,6 +64,9 @@ func New(opts Options) *Environment {
 
 // Name implements target.Runtime.
 func (e *Environment) Name() string { return RuntimeName }
+
+// Marks implements target.Marker.
+func (e *Environment) Marks() []string { return []string{e.marker} }
 
 // Close implements target.Runtime; there is no connection to let go of.
 func (e *Environment) Close() error { return nil }
