@@ -35,7 +35,10 @@ func (b built) remove() error {
 	if b.dir == "" {
 		return nil
 	}
-	return os.RemoveAll(b.dir)
+	if err := os.RemoveAll(b.dir); err != nil {
+		return fmt.Errorf(textProgramsLeft, err)
+	}
+	return nil
 }
 
 // buildServices builds what the environment's services name. After an error nothing is left but the cache.
@@ -81,16 +84,17 @@ func builds(env spec.Environment) bool {
 
 // removeDeadBuilds removes the programs of runs that were killed.
 func removeDeadBuilds(work string) error {
-	dirs, err := filepath.Glob(filepath.Join(work, runBinPrefix+"*"))
+	entries, err := os.ReadDir(work)
 	if err != nil {
 		return err
 	}
-	for _, dir := range dirs {
-		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), runBinPrefix), "-")
-		if _, err := os.Stat("/proc/" + pid); err == nil {
+	for _, entry := range entries {
+		name, ours := strings.CutPrefix(entry.Name(), runBinPrefix)
+		pid, _, _ := strings.Cut(name, "-")
+		if _, err := os.Stat("/proc/" + pid); !ours || err == nil {
 			continue
 		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := os.RemoveAll(filepath.Join(work, entry.Name())); err != nil {
 			return err
 		}
 	}

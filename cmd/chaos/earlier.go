@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"chaosgate/pkg/guard"
@@ -31,8 +30,8 @@ func leftovers(ctx context.Context, reports string) ([]leftover, error) {
 		if r.Runner.Alive() {
 			continue
 		}
-		if filepath.Dir(filepath.Dir(r.Journal)) != reports {
-			return nil, fmt.Errorf(textStrangeJournal, r.ID, reports, r.Journal)
+		if to := leads(reports, r.Journal); to != "" {
+			return nil, fmt.Errorf(textStrangeJournal, r.ID, reports, to)
 		}
 		waitForGuard(ctx, r)
 		pending, err := r.Pending()

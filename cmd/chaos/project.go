@@ -98,7 +98,11 @@ func filesIn(sys system, arg, path string) ([]string, *diag.Problem) {
 }
 
 func filesLike(sys system, pattern string) ([]string, *diag.Problem) {
-	matches, err := filepath.Glob(sys.path(pattern))
+	absolute := pattern
+	if !filepath.IsAbs(pattern) {
+		absolute = filepath.Join(literally(sys.dir), pattern)
+	}
+	matches, err := filepath.Glob(absolute)
 	if err != nil || len(matches) == 0 {
 		return nil, noFile(pattern, nearby(sys.path(pattern)), textNoMatch)
 	}
@@ -106,6 +110,11 @@ func filesLike(sys system, pattern string) ([]string, *diag.Problem) {
 		matches[i] = sys.shown(matches[i])
 	}
 	return matches, nil
+}
+
+// literally is a path as a pattern that only itself matches: where the user stands is no pattern, whatever characters are in its name.
+func literally(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // nearby hints at the YAML files that are there instead: the one that was probably meant, or the first few.

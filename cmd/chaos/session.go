@@ -16,7 +16,7 @@ import (
 
 const (
 	defaultReports = "reports"
-	journalFile    = "journal.jsonl"
+	journalFile    = guard.JournalFile
 	guardLog       = "guard.log"
 	logFolder      = "logs"
 )
@@ -47,7 +47,7 @@ func runID(now time.Time) string {
 // openSession makes the run's folder, its journal and its guard, and records the run on disk. After an error nothing of it is left.
 func openSession(sys system, reports, id, programs string, observers ...journal.Observer) (*session, error) {
 	s := &session{id: id, dir: filepath.Join(reports, id), underWay: &underWay{}}
-	s.run = guard.Run{ID: id, Journal: s.journalPath(), Programs: programs}
+	s.run = guard.Run{ID: id, Programs: programs}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the report folder: %w", err)
 	}

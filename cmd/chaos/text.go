@@ -156,6 +156,7 @@ const (
 	textRunJobs       = ", %d at once"
 	textRunControl    = ", control %s: the gate must close"
 	textCannotStart   = "the run could not be started: %w"
+	textProgramsLeft  = "the programs that were copied for the run could not be removed: %w"
 	textNotStarted    = "interrupted by %s before anything was started"
 	textRunFailed     = "the run had to be given up: %v\n"
 	textJobsTooFew    = "--jobs is %d, expected at least 1"
@@ -252,7 +253,7 @@ const (
 const (
 	textLeadsOut       = "it leads out of the project through a symbolic link, to %s"
 	textFolderLeadsOut = "%s leads out of the project through a symbolic link, to %s"
-	textStrangeJournal = "the earlier run %s names a journal outside of %s: %s"
+	textStrangeJournal = "the journal of the earlier run %s leads out of %s through a symbolic link, to %s"
 )
 
 // Secrets.

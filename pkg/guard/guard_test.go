@@ -235,18 +235,21 @@ func TestTheGuardUndoesWhatAKilledRunnerLeft(t *testing.T) {
 }
 
 func TestTheRegistryKnowsWhichRunsMayHaveLeftSomething(t *testing.T) {
-	reports := t.TempDir()
-	path := filepath.Join(reports, "journal.jsonl")
+	reports := filepath.Join(t.TempDir(), "a[b]*c?") // no character of a path is a pattern
+	path := filepath.Join(reports, "r1", "journal.jsonl")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	self, err := proc.Self()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Register(reports, Run{ID: "r1", Journal: path, Runner: self})
+	r, err := Register(reports, Run{ID: "r1", Runner: self})
 	if err != nil {
 		t.Fatal(err)
 	}
 	runs, err := Runs(reports)
-	if err != nil || len(runs) != 1 || runs[0] != r || !runs[0].Busy() {
+	if err != nil || len(runs) != 1 || runs[0] != r || !runs[0].Busy() || r.Journal != path {
 		t.Fatalf("registered %+v, %v; want %+v, busy", runs, err, r)
 	}
 	if pending, err := r.Pending(); err != nil || len(pending) != 0 {
@@ -277,6 +280,41 @@ func TestTheRegistryKnowsWhichRunsMayHaveLeftSomething(t *testing.T) {
 	}
 	if runs, err := Runs(filepath.Join(reports, "none")); err != nil || len(runs) != 0 {
 		t.Errorf("without a folder: %v, %v", runs, err)
+	}
+}
+
+// A checkout may be moved, or be reached by another path, and its runs can still be rolled back; and whatever an entry says, no journal elsewhere is touched.
+func TestTheJournalIsInTheFolderOfTheEntrysName(t *testing.T) {
+	before, after := filepath.Join(t.TempDir(), "before"), filepath.Join(t.TempDir(), "after")
+	if _, err := Register(before, Run{ID: "r1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(before, after); err != nil {
+		t.Fatal(err)
+	}
+	entry := func(id string) string { return filepath.Join(after, Registry, id+".json") }
+	if err := os.WriteFile(entry("r2"), []byte(`{"run_id":"../x","journal":"/tmp/elsewhere/journal.jsonl"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := Runs(after)
+	if err != nil || len(runs) != 2 {
+		t.Fatalf("got %+v, %v", runs, err)
+	}
+	for i, id := range []string{"r1", "r2"} {
+		if want := filepath.Join(after, id, "journal.jsonl"); runs[i].ID != id || runs[i].Journal != want {
+			t.Errorf("got %s with %s, want %s with %s", runs[i].ID, runs[i].Journal, id, want)
+		}
+	}
+	for _, id := range []string{"", ".", ".."} {
+		if err := os.WriteFile(entry(id), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if runs, err := Runs(after); err == nil {
+			t.Errorf("the id %q was taken: %+v", id, runs)
+		}
+		if err := os.Remove(entry(id)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

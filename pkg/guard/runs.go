@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/proc"
@@ -16,7 +16,7 @@ import (
 // Run is a run that has started and has not yet ended with nothing left to undo.
 type Run struct {
 	ID      string  `json:"run_id"`
-	Journal string  `json:"journal"` // absolute
+	Journal string  `json:"-"` // in the run's folder, wherever the reports folder is now
 	Runner  proc.ID `json:"runner"`
 	Guard   proc.ID `json:"guard"`
 	// Programs is the folder of the programs that were copied for this run; "" if there is none.
@@ -28,13 +28,19 @@ type Run struct {
 // Registry is the folder, inside the reports folder, with one file for each run that may have something to undo.
 const Registry = ".running"
 
-// Register records a run on disk before it changes anything.
+// JournalFile is a run's journal, in the folder that is named after the run.
+const JournalFile = "journal.jsonl"
+
+// entrySuffix ends the name of a run's file; what else is in the folder is on its way to become one.
+const entrySuffix = ".json"
+
+// Register records a run on disk before it changes anything, and answers it with the place of its journal.
 func Register(reports string, r Run) (Run, error) {
 	dir := filepath.Join(reports, Registry)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return r, fmt.Errorf("register the run: %w", err)
 	}
-	r.file = filepath.Join(dir, r.ID+".json")
+	r.place(reports, r.ID)
 	text, err := json.Marshal(r)
 	if err != nil {
 		return r, fmt.Errorf("register the run: %w", err)
@@ -43,6 +49,11 @@ func Register(reports string, r Run) (Run, error) {
 		return r, fmt.Errorf("register the run: %w", err)
 	}
 	return r, nil
+}
+
+// place makes it the run of that id in a reports folder.
+func (r *Run) place(reports, id string) {
+	r.ID, r.Journal, r.file = id, filepath.Join(reports, id, JournalFile), filepath.Join(reports, Registry, id+entrySuffix)
 }
 
 // writeSynced replaces a file at once, so that nobody ever reads half of it.
@@ -88,30 +99,40 @@ func (r Run) Busy() bool { return r.Runner.Alive() || r.Guard.Alive() }
 
 // Runs answers the registered runs, sorted by id.
 func Runs(reports string) ([]Run, error) {
-	files, err := filepath.Glob(filepath.Join(reports, Registry, "*.json"))
-	if err != nil {
+	dir := filepath.Join(reports, Registry)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list the runs: %w", err)
 	}
-	slices.Sort(files)
 	var runs []Run
-	for _, file := range files {
-		r, err := readRun(file)
+	for _, entry := range entries {
+		id, ok := strings.CutSuffix(entry.Name(), entrySuffix)
+		if !ok {
+			continue
+		}
+		r, err := readRun(reports, id)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has just ended
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, entry.Name()), err)
 		}
 		runs = append(runs, r)
 	}
 	return runs, nil
 }
 
-func readRun(file string) (Run, error) {
-	r := Run{file: file}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return r, err
+// readRun reads a run's entry. The entry's name says whose it is, and not what is in it: so a reports folder that was moved, or is reached by another path, is as good
+// as before, and no entry names a journal elsewhere.
+func readRun(reports, id string) (Run, error) {
+	var r Run
+	if id == "" || strings.HasPrefix(id, ".") {
+		return r, fmt.Errorf("%q cannot be a run's id", id)
 	}
-	return r, json.Unmarshal(text, &r)
+	text, err := os.ReadFile(filepath.Join(reports, Registry, id+entrySuffix))
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	r.place(reports, id)
+	return r, err
 }

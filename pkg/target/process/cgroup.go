@@ -115,12 +115,12 @@ func writable(parent string) error {
 }
 
 func removeDeadTries(parent string) {
-	left, _ := filepath.Glob(filepath.Join(parent, tryPrefix+"*")) // the pattern is a good one
-	for _, dir := range left {
-		name := strings.TrimPrefix(filepath.Base(dir), tryPrefix)
+	all, _ := os.ReadDir(parent) // a folder that cannot be read cannot be written either, which is said next
+	for _, entry := range all {
+		name, ours := strings.CutPrefix(entry.Name(), tryPrefix)
 		pid, _, _ := strings.Cut(name, "-")
-		if _, err := os.Stat("/proc/" + pid); errors.Is(err, fs.ErrNotExist) {
-			_ = os.Remove(dir) // it is empty, or not what it seems to be
+		if _, err := os.Stat("/proc/" + pid); ours && errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(filepath.Join(parent, entry.Name())) // it is empty, or not what it seems to be
 		}
 	}
 }
