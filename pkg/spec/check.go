@@ -2,7 +2,9 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -137,6 +139,7 @@ func (c *checker) matrix() {
 		}
 	}
 	c.oneLine()
+	c.apart()
 	used := map[string]bool{}
 	var names []string
 	for name := range c.e.Matrix {
@@ -165,6 +168,36 @@ func (c *checker) oneLine() {
 			}
 		}
 	}
+}
+
+// apart checks that no two combinations have one name: by it a run tells its experiments apart, and ends what belongs to one.
+func (c *checker) apart() {
+	if c.twice() {
+		return
+	}
+	names := slices.Sorted(maps.Keys(c.e.Matrix))
+	seen := map[string]bool{}
+	for _, combination := range combinations(c.e.Matrix, names) {
+		name := combined(c.e.Name, names, combination)
+		if seen[name] {
+			c.key("/matrix", "matrix", "a value that holds a comma and an equals sign looks like two", "two combinations of the matrix have the same name, %q", name)
+			return
+		}
+		seen[name] = true
+	}
+}
+
+// twice checks that each value stands once in its list.
+func (c *checker) twice() (found bool) {
+	for name, values := range c.e.Matrix {
+		for i, v := range values {
+			if slices.Index(values, v) < i {
+				c.value("/matrix/"+Escape(name)+"/"+strconv.Itoa(i), "matrix", "remove it", "the value %q is in %s twice", v, name)
+				found = true
+			}
+		}
+	}
+	return found
 }
 
 // positive checks a duration above zero, if there is one; a "$name" must be a threshold.

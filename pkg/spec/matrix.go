@@ -48,10 +48,9 @@ func combinations(matrix map[string][]string, names []string) [][]string {
 }
 
 func expandOne(e *Experiment, names, values []string) (*Experiment, diag.List) {
-	var pairs, label []string
+	var pairs []string
 	for i, name := range names {
 		pairs = append(pairs, "${matrix."+name+"}", values[i])
-		label = append(label, name+"="+values[i])
 	}
 	one := &Experiment{}
 	root := fill(e.Doc.root, strings.NewReplacer(pairs...))
@@ -62,8 +61,17 @@ func expandOne(e *Experiment, names, values []string) (*Experiment, diag.List) {
 	one.Matrix = nil
 	problems := checkExperiment(one)
 	problems = slices.DeleteFunc(problems, func(p diag.Problem) bool { return p.Rule == "matrix" || p.Severity == diag.Warning })
-	one.Name = fmt.Sprintf("%s[%s]", e.Name, strings.Join(label, ","))
+	one.Name = combined(e.Name, names, values)
 	return one, problems
+}
+
+// combined is the name of a combination. It is unique in the file: see checker.apart.
+func combined(experiment string, names, values []string) string {
+	var label []string
+	for i, name := range names {
+		label = append(label, name+"="+values[i])
+	}
+	return fmt.Sprintf("%s[%s]", experiment, strings.Join(label, ","))
 }
 
 // fill copies nodes with the variables in scalars replaced.

@@ -44,7 +44,7 @@ func Rules() []Rule {
 		{"header", "Headers can be sent as they are written."},
 		{"promql", "PromQL parses."},
 		{"regexp", "A regular expression compiles, and has at most 1000 characters."},
-		{"matrix", "A matrix makes at most 50 experiments, of values that exist."},
+		{"matrix", "A matrix makes at most 50 experiments, each with a name of its own, of values that exist."},
 		{"secret", "A secret is one of chaos.yaml, and stands only where it is used and never shown."},
 		{"no-fault", "An experiment without a fault shows nothing."},
 	}
