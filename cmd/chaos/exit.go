@@ -34,6 +34,12 @@ func exitWith(code int) error {
 	return &failure{code: code}
 }
 
+// unsaid tells whether an error holds what the user has not been told yet.
+func unsaid(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.err != nil
+}
+
 // wrong usage of the command line.
 func usage(hint, format string, args ...any) error {
 	return &failure{code: verdict.ExitUsage, err: fmt.Errorf(format, args...), hint: hint}

@@ -8,8 +8,9 @@ import (
 	"chaosgate/pkg/verdict"
 )
 
-// finish judges what was recorded and says what it came to. What could not be rolled back was left to the guard by then.
-func (r running) finish(s *session, out *feed, failed error) error {
+// finish judges what was recorded and says what it came to. What could not be rolled back was left to the guard by then. Failed is why the run was given up, and left
+// what of it could not be cleared away; with either the exit code is not that of an open gate.
+func (r running) finish(s *session, out *feed, failed, left error) error {
 	pending, kept := s.settle()
 	out.close()
 	if failed != nil {
@@ -17,9 +18,9 @@ func (r running) finish(s *session, out *feed, failed error) error {
 	}
 	v, events, err := judge(s.journalPath())
 	if err != nil {
-		return dirty(textUnverifiedHint, textUnverified, errors.Join(err, kept))
+		return dirty(textUnverifiedHint, textUnverified, errors.Join(err, kept, left))
 	}
-	kept = errors.Join(kept, r.write(s, v, events), s.close(pending))
+	kept = errors.Join(kept, left, r.write(s, v, events), s.close(pending))
 	if r.judged != nil {
 		r.judged(v)
 	}
@@ -32,17 +33,25 @@ func (r running) finish(s *session, out *feed, failed error) error {
 	if kept != nil {
 		return r.notKept(s, v, kept)
 	}
+	if failed != nil { // which has been said
+		return exitWith(notOpen(v))
+	}
 	return exitWith(v.ExitCode())
 }
 
-// notKept turns an open gate into an error: a report that is not there cannot be looked at. A closed gate stays as it is.
-func (r running) notKept(s *session, v verdict.Verdict, err error) error {
-	code := v.ExitCode()
-	if code == verdict.ExitOpen {
-		code = verdict.ExitError
+// notOpen is the exit code of a run that something else went wrong with: that of a closed gate stays as it is.
+func notOpen(v verdict.Verdict) int {
+	if code := v.ExitCode(); code != verdict.ExitOpen {
+		return code
 	}
+	return verdict.ExitError
+}
+
+// notKept turns an open gate into an error: a report that is not there cannot be looked at, and what is left of a run may be in the next one's way. A closed
+// gate stays as it is.
+func (r running) notKept(s *session, v verdict.Verdict, err error) error {
 	hint := fmt.Sprintf(textNotKeptHint, r.sys.name(), r.sys.shown(s.journalPath()))
-	return &failure{code: code, err: fmt.Errorf(textNotKept, err), hint: hint}
+	return &failure{code: notOpen(v), err: fmt.Errorf(textNotKept, err), hint: hint}
 }
 
 // closingTo is stdout, unless a report is written there.

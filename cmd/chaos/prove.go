@@ -95,8 +95,8 @@ func (p *proof) run(r running, c control) error {
 	r.sys.stdout = io.Discard
 	var came verdict.Verdict
 	r.judged = func(v verdict.Verdict) { came = v }
-	if err := r.run(); err != nil && came.RunID == "" {
-		return err // it was not carried out, or not to its end
+	if err := r.run(); err != nil && (came.RunID == "" || unsaid(err)) {
+		return err // it was not carried out, or not to its end, or something of it is left
 	}
 	if came.Interrupted != "" || came.State == verdict.Dirty {
 		return exitWith(came.ExitCode())

@@ -137,7 +137,7 @@ const (
 	textOutputIsFolder   = "the report %s cannot be written: %s is a folder"
 	textReports          = "the reports folder %s cannot be written: %s"
 	textReportsHint      = "make it writable, or name another one with --reports"
-	textNotKept          = "the run is over, but not all of it could be kept: %w"
+	textNotKept          = "the run is over, but not all of it could be kept or cleared away: %w"
 	textNotKeptHint      = "what the journal holds can be shown again with `%s report %s`"
 	textIsConfig         = "this is the project's configuration, which every command checks; name experiments"
 	textNoJournal        = "there is no journal %s"
