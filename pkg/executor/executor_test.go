@@ -443,6 +443,24 @@ func TestNothingIsChangedUnguarded(t *testing.T) {
 	}
 }
 
+// A fault is armed long before it is injected, and its guard may have gone meanwhile.
+func TestNothingThatWasArmedIsInjectedUnguarded(t *testing.T) {
+	l := newLab(t)
+	asked := 0
+	l.unguarded = func() error {
+		if asked++; asked > 2 { // for the environment, and when the fault was armed
+			return errors.New("no guard")
+		}
+		return nil
+	}
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms)), Inject)
+	if v.Gate != verdict.Closed || v.ExitCode() != verdict.ExitError {
+		t.Errorf("gate %s, exit code %d", v.Gate, v.ExitCode())
+	}
+	l.before("prepare hit", "revert hit", "down")
+	l.never("inject hit")
+}
+
 // Counters that fall although nobody was started again are none: PromQL takes each fall for a new beginning, and the total of a ratio grows.
 func TestCountersThatFallByThemselvesCloseTheGate(t *testing.T) {
 	for falls, rule := range map[int]string{0: "", 2: "falling-counter"} {

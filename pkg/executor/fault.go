@@ -132,6 +132,11 @@ func (x *experiment) tryInject(ctx context.Context, f *faultRun) (fault.Effect, 
 	if err := context.Cause(ctx); err != nil {
 		return fault.Effect{}, err
 	}
+	// So may the guard have died: it may have been a minute since the undo was recorded.
+	if err := x.parts.Guarded(); err != nil {
+		x.failRun(err)
+		return fault.Effect{}, err
+	}
 	apply := f.fault.Inject
 	if x.mode == WithoutFault {
 		apply = f.fault.Check
