@@ -198,7 +198,10 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"unknown fault":       {site(), []string{"network.latency", "network.latncy"}, "there is no fault"},
 		"unsupported fault":   {site(), []string{"fault: service.pause", "fault: service.kill"}, "cannot kill"},
 		"unknown service":     {site(), []string{"{service: service-a, path: /work", "{service: service-c, path: /work"}, `no service "service-c"`},
-		"no link":             {site(), []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-a}"}, "no link between"},
+		"no link":             {site(), []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-a}"}, "no link from service-a to service-a"},
+		"link the other way":  {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, to: service-a}"}, "no link from service-b to service-a"},
+		"a list half linked":  {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], to: service-b}"}, "no link from service-b to service-b"},
+		"a pick half linked":  {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], pick: random, to: service-b}"}, "no link from service-b to service-b"},
 		"to without link":     {site(), []string{"pick: random}", "to: service-a}"}, "does not act on a link"},
 		"instances":           {site(), []string{"to: service-b}", "to: service-b, instances: half}"}, "instances is"},
 		"parameter unknown":   {site(), []string{"delay: 300ms}", "delay: 300ms, jiter: 5ms}"}, `no parameter "jiter"`},
@@ -230,6 +233,15 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		if p != nil || !strings.Contains(problems, c.says) {
 			t.Errorf("%s: want it refused saying %q, got plan %v and\n%s", name, c.says, p != nil, problems)
 		}
+	}
+}
+
+// Who has turned a link round is told which way it goes.
+func TestALinkTheOtherWay(t *testing.T) {
+	text := strings.Replace(sample(t), "{service: service-a, to: service-b}", "{service: service-b, to: service-a}", 1)
+	_, problems := Build(load(t, text), site())
+	if len(problems) != 1 || problems[0].Hint != "it is service-a that calls service-b: write {service: service-a, to: service-b}" || problems[0].Col == 0 {
+		t.Errorf("got %+v", problems)
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -155,7 +156,7 @@ func (b *builder) instances(pointer, text string) {
 	b.value(pointer, "instances", "", "instances is %q, expected one, all, a number or a percentage", text)
 }
 
-// link checks that there is something between the two ends.
+// link checks that each service that may be hit calls the other end, as the links in chaos.yaml say.
 func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
 	if !kind.Link {
 		b.key(pointer, "target", "remove it", "%s does not act on a link, so it has no other end", kind.Name)
@@ -164,11 +165,23 @@ func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
 	if !b.service(pointer, f.To) {
 		return
 	}
-	for _, from := range f.Selection.Services {
-		if !slices.Contains(b.site.Environment.Services[from].Links, f.To) && !slices.Contains(b.site.Environment.Services[f.To].Links, from) {
-			b.value(pointer, "target", "see links in chaos.yaml", "there is no link between %s and %s", from, f.To)
+	all := f.Selection.Services
+	if len(f.Candidates) > 0 {
+		all = f.Candidates // another seed picks another one
+	}
+	for _, from := range all {
+		if service, known := b.site.Environment.Services[from]; known && !slices.Contains(service.Links, f.To) {
+			b.value(pointer, "target", b.otherWay(from, f.To), "there is no link from %s to %s", from, f.To)
 		}
 	}
+}
+
+// otherWay hints at the link that exists.
+func (b *builder) otherWay(from, to string) string {
+	if from != to && slices.Contains(b.site.Environment.Services[to].Links, from) {
+		return fmt.Sprintf("it is %s that calls %s: write {service: %s, to: %s}", to, from, to, from)
+	}
+	return "see links in chaos.yaml"
 }
 
 func (b *builder) database(pointer string, kind fault.Kind, t *spec.Target) {

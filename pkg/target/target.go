@@ -184,7 +184,7 @@ type Link struct {
 
 // Linker puts faults on links, also on connections that already exist.
 type Linker interface {
-	// Links answers the links that a selection covers: from the services to the peer; with to empty, all links from and to them.
+	// Links answers the links that a selection covers: from the services to the peer; with to empty, all links from and to them. A service that has none is an error.
 	Links(services []string, to string) ([]Link, error)
 	// Impair puts a fault on a link under a name; the same name again replaces it. Restore removes it and verifies that it is gone; it is idempotent.
 	Impair(ctx context.Context, l Link, name string, f LinkFault) error

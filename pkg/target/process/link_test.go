@@ -211,6 +211,8 @@ func TestLinkErrors(t *testing.T) {
 	w := up(t, pair())
 	_, err := w.Links([]string{"b"}, "a")
 	wantError(t, err, "there is no link from b to a; there are a -> b, outside -> a, outside -> b")
+	_, err = w.Links([]string{"a", "b"}, "b")
+	wantError(t, err, "there is no link from b to b")
 	_, err = w.RoundTrip(soon(t), target.Link{From: "b", To: "a"})
 	wantError(t, err, "no link from b to a")
 	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Latency: ms, Direction: "up"}), `direction is "up"`, "request, response or both")

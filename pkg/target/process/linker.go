@@ -44,23 +44,32 @@ func (e *Environment) openLink(from string, to *service) error {
 	return nil
 }
 
-// Links implements target.Linker. From and to may be "outside".
+// Links implements target.Linker. From and to may be "outside". A service without a link is an error, also beside others that have one.
 func (e *Environment) Links(services []string, to string) ([]target.Link, error) {
 	var found []target.Link
+	for _, service := range services {
+		own := e.linksOf(service, to)
+		if len(own) == 0 && to == "" {
+			return nil, fmt.Errorf("%s has no links; there are %s", service, e.linkNames())
+		}
+		if len(own) == 0 {
+			return nil, fmt.Errorf("there is no link from %s to %s; there are %s", service, to, e.linkNames())
+		}
+		found = append(found, own...)
+	}
+	slices.SortFunc(found, compareLinks)
+	return slices.Compact(found), nil
+}
+
+// linksOf answers the links from a service to another; with to empty, all links from and to it.
+func (e *Environment) linksOf(service, to string) []target.Link {
+	var own []target.Link
 	for l := range e.links {
-		from, ends := slices.Contains(services, l.From), slices.Contains(services, l.To)
-		if from && (to == "" || l.To == to) || to == "" && ends {
-			found = append(found, l)
+		if l.From == service && (to == "" || l.To == to) || to == "" && l.To == service {
+			own = append(own, l)
 		}
 	}
-	if len(found) > 0 {
-		slices.SortFunc(found, compareLinks)
-		return found, nil
-	}
-	if to == "" {
-		return nil, fmt.Errorf("%s has no links; there are %s", strings.Join(services, ", "), e.linkNames())
-	}
-	return nil, fmt.Errorf("there is no link from %s to %s; there are %s", strings.Join(services, ", "), to, e.linkNames())
+	return own
 }
 
 func compareLinks(a, b target.Link) int {
