@@ -13,7 +13,7 @@ import (
 )
 
 // secret has everything in it that an encoding changes.
-const secret = `p&5+ "x'/%<ü\>?~Kq7`
+const secret = `p&5+ "x'/%<ü\>?~(!*)Kq7`
 
 func set(values ...string) *Set {
 	s := &Set{}
@@ -42,6 +42,16 @@ func TestEveryFormIsTakenOut(t *testing.T) {
 		"bearer":  "Authorization: Bearer " + secret,
 		"hex":     fmt.Sprintf("%x %X", secret, secret),
 		"newline": secret + "\n",
+		// As others write it, each letter by hand.
+		"JavaScript":   `p%265%2B%20%22x'%2F%25%3C%C3%BC%5C%3E%3F~(!*)Kq7`,
+		"lower case":   `p%265%2b%20%22x%27%2f%25%3c%c3%bc%5c%3e%3f~%28%21%2a%29Kq7`,
+		"Go template":  `p&amp;5&#43; &#34;x&#39;/%&lt;ü\&gt;?~(!*)Kq7`,
+		"Python HTML":  `p&amp;5+ &quot;x&#x27;/%&lt;ü\&gt;?~(!*)Kq7`,
+		"DOM":          `p&amp;5+ "x'/%&lt;ü\&gt;?~(!*)Kq7`,
+		"Python JSON":  `p&5+ \"x'/%<\u00fc\\>?~(!*)Kq7`,
+		"PHP JSON":     `p&5+ \"x'\/%<\u00fc\\>?~(!*)Kq7`,
+		"slashed JSON": `p&5+ \"x'\/%<ü\\>?~(!*)Kq7`,
+		"ASCII JSON":   `p\u00265+ \"x'/%\u003c\u00fc\\\u003e?~(!*)Kq7`,
 	} {
 		masked := set(secret + "\n").Text(text)
 		if !strings.Contains(masked, Mask) || shown(masked) || strings.Contains(masked, "Kq7") || strings.Contains(strings.ToLower(masked), fmt.Sprintf("%x", "Kq7")) {
