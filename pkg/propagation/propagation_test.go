@@ -69,6 +69,21 @@ func slowFrom(p journal.PlaceSignals, after time.Duration, during float64) journ
 	return from(p, after, during, func(a *journal.Amounts) **float64 { return &a.Slow }, func(s *journal.SignalSample) **float64 { return &s.Slow })
 }
 
+// waiting are callers of whose requests none was over during the fault.
+func waiting(p journal.PlaceSignals) journal.PlaceSignals {
+	for _, a := range []*journal.Amounts{&p.Before, &p.During, &p.After} {
+		a.Inside, a.Missed = nil, nil
+	}
+	p.During = journal.Amounts{Requests: n(0), Errors: n(0), Slow: n(0)}
+	return p
+}
+
+// gone is a place whose numbers nobody told during the fault.
+func gone(p journal.PlaceSignals) journal.PlaceSignals {
+	p.During = journal.Amounts{}
+	return p
+}
+
 func signals(places ...journal.PlaceSignals) journal.Signals {
 	return journal.Signals{
 		Struck: at(4 * time.Second), Step: plan.Duration(250 * time.Millisecond), Places: places,
@@ -136,7 +151,28 @@ func TestErrorsAreFollowedAgainstTheDirectionOfCalls(t *testing.T) {
 			[]journal.PlaceSignals{errorsFrom(calm("callers"), second, 500), calm("front"), calm("store")},
 			"store",
 			map[string]State{"front": Untouched, "callers": Beside},
-			"",
+			"It hit store; the callers saw it, by a way that the map does not show. Beside the way: callers (errors 0 % → 50 % after 1s).",
+		},
+		"what lies between is not measured": {
+			shop("service.pause", "store", ""),
+			[]journal.PlaceSignals{errorsFrom(calm("callers"), second, 500), calm("store")},
+			"store",
+			map[string]State{"front": NotMeasured, "callers": Beside},
+			"It hit store; the callers saw it, by a way that the map does not show. Beside the way: callers (errors 0 % → 50 % after 1s).",
+		},
+		"callers that wait for longer than the fault": {
+			shop("service.pause", "store", ""),
+			[]journal.PlaceSignals{waiting(calm("callers")), insideFrom(calm("front"), second, 900), calm("store")},
+			"store front",
+			map[string]State{"front": Absorbed, "callers": NotMeasured},
+			"It hit store and travelled to front (errors inside 0/s → 90/s after 1s); what the callers saw was not measured.",
+		},
+		"the database of a service that is down": {
+			shop("service.kill", "store", ""),
+			[]journal.PlaceSignals{calm("callers"), calm("front"), calm("store"), gone(calm("store/orders"))},
+			"store",
+			map[string]State{"store": Hit, "store/orders": NotMeasured},
+			"It hit store; the callers saw nothing of it.",
 		},
 		"nothing depends on it": {
 			shop("service.pause", "bystander", ""),

@@ -74,12 +74,13 @@ func over(n *float64, whole float64) (share, bool) {
 	return share{max(0, *n), whole}, true
 }
 
-// fill judges the signals of a place.
+// fill judges the signals of a place. What had nothing to be a part of during the fault was not measured: of requests that nobody made, or that had no answer yet,
+// none failed, and that says nothing.
 func (p *Place) fill(m journal.PlaceSignals, s journal.Signals) {
 	for _, k := range kinds(seconds(s.Step)) {
-		before, ok := k.share(m.Before, s.Before)
-		during, also := k.share(m.During, s.During)
-		if !ok && !also {
+		before, _ := k.share(m.Before, s.Before)
+		during, ok := k.share(m.During, s.During)
+		if !ok || during.whole <= 0 {
 			continue
 		}
 		after, recovered := k.share(m.After, s.After)

@@ -46,6 +46,8 @@ func (s Spread) end() string {
 		return "."
 	case callers.State == NotMeasured:
 		return "; what the callers saw was not measured."
+	case callers.State == Beside:
+		return "; the callers saw it, by a way that the map does not show."
 	case callers.Distance < 0:
 		return "; no traffic depends on it."
 	case len(absorbed) > 0:
