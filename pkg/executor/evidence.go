@@ -85,7 +85,7 @@ func (x *experiment) noteVanished(c journal.Coverage) {
 func (x *experiment) noteResets(ctx context.Context, services []string) {
 	resets, err := x.metrics.Resets(ctx, services, x.began, time.Now())
 	if err != nil {
-		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "resets-unknown", Subject: "metrics", Message: "whether counters fell could not be asked: " + err.Error()})
+		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "resets-unknown", Subject: "metrics", Closes: verdict.Inconclusive.String(), Message: "whether counters fell could not be asked: " + err.Error()})
 	}
 	most := map[string]metrics.Reset{}
 	for _, r := range resets {

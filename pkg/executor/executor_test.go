@@ -476,3 +476,11 @@ func TestCountersThatFallByThemselvesCloseTheGate(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be asked may have happened.
+func TestUnknownFallsCloseTheGate(t *testing.T) {
+	l := newLab(t)
+	l.resetsErr = errors.New("the server is gone")
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 30*ms), probeStep("look", "hit")), Inject)
+	closedWith(t, v, verdict.ExitInconclusive, "resets-unknown")
+}

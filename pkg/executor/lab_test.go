@@ -40,6 +40,7 @@ type lab struct {
 	act                                              func(context.Context) error
 	resets                                           []metrics.Reset
 	patience                                         map[string]time.Duration // of the last look of each check
+	resetsErr                                        error
 }
 
 func newLab(t *testing.T) *lab {
@@ -94,7 +95,7 @@ func (l *lab) Describe() string            { return "lab" }
 func (l *lab) Flush(context.Context) error { return nil }
 func (l *lab) Cut()                        { l.write("cut") }
 func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics.Reset, error) {
-	return l.resets, nil
+	return l.resets, l.resetsErr
 }
 func (l *lab) Stop(context.Context) string { l.write("traffic stopped"); return "" }
 func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Window) journal.Observation {
