@@ -66,6 +66,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 		b.step("/steps/"+strconv.Itoa(i), &e.Steps[i])
 	}
 	b.abort()
+	b.reach()
 	b.plan.Places = b.places()
 	b.plan.Alone = b.alone()
 	if b.problems.Invalid() {

@@ -28,7 +28,12 @@ func (c *checker) promql(pointer string, p *Promql) {
 		return // checked when it is expanded
 	}
 	c.expression(pointer, p.Query, func() error { _, err := metrics.Parse(placeholder(p.Query)); return err })
+	if err := metrics.Shifted(placeholder(p.Query)); err != nil {
+		c.at(c.e.Doc.within(pointer, err), "shifted", hintShifted, "%v", err)
+	}
 }
+
+const hintShifted = "leave it out; baseline: before compares with the steady state"
 
 // expression reports a PromQL error at its place inside the scalar.
 func (c *checker) expression(pointer, text string, parse func() error) {

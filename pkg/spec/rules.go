@@ -43,6 +43,7 @@ func Rules() []Rule {
 		{"baseline", "A change is compared with a baseline, and a baseline serves a change."},
 		{"header", "Headers can be sent as they are written."},
 		{"promql", "PromQL parses."},
+		{"shifted", "PromQL looks at the time of its check: no offset, and no @."},
 		{"regexp", "A regular expression compiles, and has at most 1000 characters."},
 		{"matrix", "A matrix makes at most 50 experiments, each with a name of its own, of values that exist."},
 		{"secret", "A secret is one of chaos.yaml, and stands only where it is used and never shown."},
