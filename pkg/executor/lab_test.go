@@ -36,11 +36,12 @@ type lab struct {
 	value                                            func(check string, w probe.Window) float64
 	clock                                            Clock
 	hang                                             string // a check that hangs until its context ends
+	answers                                          int    // how many of its looks are answered before
 	onInject                                         func()
 	act                                              func(context.Context) error
 	resets                                           []metrics.Reset
-	patience                                         map[string]time.Duration // of the last look of each check
 	resetsErr                                        error
+	patience                                         map[string]time.Duration // of the last look of each check
 }
 
 func newLab(t *testing.T) *lab {
@@ -99,7 +100,7 @@ func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics
 }
 func (l *lab) Stop(context.Context) string { l.write("traffic stopped"); return "" }
 func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Window) journal.Observation {
-	if c.ID == l.hang {
+	if c.ID == l.hang && l.times("look "+c.ID) >= l.answers {
 		<-ctx.Done()
 		return journal.Observation{Error: "no answer"}
 	}

@@ -142,12 +142,24 @@ type looker struct {
 }
 
 func (l *looker) look(ctx context.Context, from, to time.Time) {
+	begun := time.Now()
 	o := l.x.look(ctx, l.check, l.x.window(journal.Method, from, to), l.began)
 	if ctx.Err() != nil && o.Error != "" {
-		return // cut short by the end of the stage or of the run: not a look
+		hung := time.Since(begun)
+		if !l.overdue(ctx, hung) {
+			return // cut short by the end of the stage or of the run: not a look
+		}
+		o = probe.Unanswered(l.check, o, hung)
 	}
 	l.looks = append(l.looks, o)
 	l.x.note(journal.Looked, l.check.ID, l.attempt, o)
+}
+
+// overdue says whether a look that the end of its phase cut short tells something: the next one was due, and there was no answer to this one. Cut sooner it says
+// nothing.
+func (l *looker) overdue(ctx context.Context, hung time.Duration) bool {
+	_, isOver := context.Cause(ctx).(errOver)
+	return isOver && l.check.Every > 0 && hung > time.Duration(l.check.Every)
 }
 
 func (x *experiment) window(phase journal.PhaseName, from, to time.Time) probe.Window {

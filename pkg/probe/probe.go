@@ -97,6 +97,24 @@ func lookAs(kind string) looker {
 
 func failed(err error) journal.Observation { return journal.Observation{Error: err.Error()} }
 
+// Unanswered is what a look has seen that the end of its phase cut short while it waited: nothing, for as long as it took. Of a service that is a fact, like a
+// time limit that was reached; of anything else it is that we could not look.
+func Unanswered(c plan.Check, cut journal.Observation, took time.Duration) journal.Observation {
+	sentence := "no answer in " + round(took).String() + ", until its phase was over"
+	o := journal.Observation{Phase: cut.Phase, Offset: cut.Offset, At: cut.At, From: cut.From, Query: cut.Query, Source: cut.Source, Took: target.Duration(took)}
+	switch c.Probe.Kind {
+	case "http":
+		o.Numbers = map[string]float64{"status": 0, "latency_seconds": took.Seconds()}
+	case "tcp":
+		o.Numbers = map[string]float64{"connected": 0, "latency_seconds": took.Seconds()}
+	default:
+		o.Error = sentence
+		return o
+	}
+	o.Text = map[string]string{"problem": sentence}
+	return o
+}
+
 // masked is an observation without secrets: it is judged as it is kept.
 func (d Deps) masked(o journal.Observation) journal.Observation {
 	if d.Secrets.Empty() {

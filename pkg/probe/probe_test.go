@@ -184,3 +184,21 @@ func TestAHangingLookEndsWithItsTimeLimit(t *testing.T) {
 		}
 	}
 }
+
+// Of a service it is a fact that there was no answer; of what only tells about one, it is that we could not look.
+func TestALookWithoutAnAnswer(t *testing.T) {
+	const want = "no answer in 4.5s, until its phase was over"
+	cut := journal.Observation{Phase: journal.Method, Offset: plan.Duration(time.Second), Error: "the look was cut short: its phase is over"}
+	for kind, number := range map[string]string{"http": "status", "tcp": "connected"} {
+		o := Unanswered(plan.Check{Probe: plan.Probe{Kind: kind}}, cut, 4500*time.Millisecond)
+		if v, ok := o.Numbers[number]; o.Error != "" || o.Text["problem"] != want || !ok || v != 0 {
+			t.Errorf("%s: %+v", kind, o)
+		}
+	}
+	for _, kind := range []string{"exec", "state", "promql"} {
+		o := Unanswered(plan.Check{Probe: plan.Probe{Kind: kind}}, cut, 4500*time.Millisecond)
+		if o.Error != want || o.Offset != cut.Offset || o.Phase != cut.Phase || time.Duration(o.Took) != 4500*time.Millisecond {
+			t.Errorf("%s: %+v", kind, o)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func holdBreach(c plan.Check, looks []journal.Observation, judged []Judgement) J
 	}
 }
 
-// longest is the longest stretch in which every look counts: from the first such look to the next that does not, or to the last look.
+// longest is the longest stretch in which every look counts: from the first such look to the next that does not, or to the end of the last look.
 func longest(looks []journal.Observation, judged []Judgement, counts func(State) bool) time.Duration {
 	var most time.Duration
 	begun := -1
@@ -90,6 +90,9 @@ func longest(looks []journal.Observation, judged []Judgement, counts func(State)
 		case begun < 0:
 			begun = i
 		}
+	}
+	if last := len(looks) - 1; begun >= 0 {
+		most = max(most, time.Duration(looks[last].Offset+looks[last].Took-looks[begun].Offset))
 	}
 	return most
 }

@@ -300,3 +300,17 @@ func TestAbortConditionNeedsALastingBreach(t *testing.T) {
 		}
 	}
 }
+
+// The last look lasts until it was given up.
+func TestABreachLastsAsLongAsItsLastLook(t *testing.T) {
+	check := promql("", "", atMost(5))
+	check.Mode, check.Hold = plan.Continuous, plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}
+	seen := looks("++-")
+	if j := Judge(check, seen); j.State != Pass {
+		t.Errorf("a short breach: %v: %s", j.State, j.Reason)
+	}
+	seen[2].Took = plan.Duration(4 * time.Second)
+	if j := Judge(check, seen); j.State != Fail {
+		t.Errorf("a look of 4s: %v: %s", j.State, j.Reason)
+	}
+}
