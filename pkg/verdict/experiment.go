@@ -2,8 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"slices"
-	"time"
 
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
@@ -239,34 +237,6 @@ func effective(f *plan.Fault, rec *stepRecord) (bool, string) {
 		text += "; " + rec.checked.Summary
 	}
 	return rec.checked.Proven, text
-}
-
-func (r *record) judgeAbortConditions(e *Experiment) {
-	for _, c := range r.plan.Abort {
-		check := Check{ID: c.ID, Role: "abort", Required: c.Required, Attempts: 1, Notes: []string{}}
-		var looks []journal.Observation
-		seen := false
-		for _, l := range r.looks[c.ID] {
-			looks = append(looks, l.Observation)
-			state := JudgeLook(c, l.Observation).State
-			seen = seen || state == Pass || state == Fail
-		}
-		check.Looks = len(looks)
-		j, breached := Breached(c, looks)
-		switch {
-		case breached:
-			check.Judgement = j
-			if !slices.ContainsFunc(r.aborts, func(a journal.AbortInfo) bool { return a.By == c.ID }) {
-				e.close(c.ID, Fail, "aborted", "the abort condition was breached: "+j.Reason)
-			}
-		case seen:
-			check.Judgement = Judgement{State: Pass, Rule: RuleHold, Reason: fmt.Sprintf("never breached for %s in %d looks", time.Duration(c.For), len(looks))}
-		default:
-			check.Judgement = Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "the abort condition never had data, so it guarded nothing"}
-			e.close(c.ID, Inconclusive, RuleNoData, check.Reason)
-		}
-		e.Checks = append(e.Checks, check)
-	}
 }
 
 // judgeRecovery recomputes the recovery from the looks; what the executor noted is not believed.

@@ -161,13 +161,16 @@ func Held(c plan.Check, looks []journal.Observation) (time.Duration, bool) {
 	return 0, false
 }
 
-// Breached says whether an abort condition was missed for c.For without a break, and since when.
+// Breached says whether an abort condition was missed for c.For without a look that held in between. A look without data neither begins a breach nor ends one:
+// what was breached may be gone.
 func Breached(c plan.Check, looks []journal.Observation) (Judgement, bool) {
 	begun := -1
 	for i, o := range looks {
 		j := JudgeLook(c, o)
 		if !failed(j.State) {
-			begun = -1
+			if passed(j.State) {
+				begun = -1
+			}
 			continue
 		}
 		if begun < 0 {

@@ -294,7 +294,7 @@ func TestEventually(t *testing.T) {
 func TestAbortConditionNeedsALastingBreach(t *testing.T) {
 	check := promql("", "", atMost(5))
 	check.For = plan.Duration(500 * time.Millisecond)
-	for pattern, want := range map[string]bool{"+---": true, "-+--+--": false, "--?--": false, "": false, "---": true} {
+	for pattern, want := range map[string]bool{"+---": true, "-+--+--": false, "--?-": true, "-?+--": false, "-????": false, "": false, "---": true} {
 		if _, got := Breached(check, looks(pattern)); got != want {
 			t.Errorf("%q: breached %v, want %v", pattern, got, want)
 		}
