@@ -198,7 +198,8 @@ func (b *builder) sample(pointer string, c *Check, phase Duration) {
 		b.key(pointer+"/baseline", "baseline", "look longer", "a comparison takes %d samples a side of two scrapes each, and %d to spare: %v; %s has %v", LeastSamples, spareSamples, time.Duration(least), c.ID, time.Duration(phase))
 	}
 	side := min(phase, b.plan.SteadyFor)
-	c.Sample = max(leastIntervals*b.plan.Interval, side/mostSamples)
+	roomy := max(leastIntervals*b.plan.Interval*5/4, side/mostSamples) // two scrapes are in it, also when one is a little late
+	c.Sample = max(leastIntervals*b.plan.Interval, min(roomy, side/(LeastSamples+spareSamples)))
 }
 
 func (b *builder) phaseOf(id string) Duration {

@@ -269,7 +269,7 @@ func TestAComparisonHasItsSamples(t *testing.T) {
 		steady time.Duration
 		says   string
 	}{
-		"the whole phase": {"  - {id: c, during: hit, promql: 'rate(x[$window])', baseline: before, expect: {maxIncrease: 10%}}\n", 500 * time.Millisecond, 10 * time.Second, ""},
+		"the whole phase": {"  - {id: c, during: hit, promql: 'rate(x[$window])', baseline: before, expect: {maxIncrease: 10%}}\n", 625 * time.Millisecond, 10 * time.Second, ""},
 		"a long window":   {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 18s, baseline: before, expect: {maxIncrease: 10%}}\n", 900 * time.Millisecond, 18 * time.Second, ""},
 		"a short window":  {"  - {id: c, needs: [hit], promql: 'rate(x[$window])', window: 4s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, 0, "takes 10 samples a side of two scrapes each, and 3 to spare: 6.5s; c has 4s"},
 		"again and again": {"  - {id: c, during: hit, promql: 'rate(x[$window])', window: 7s, every: 1s, baseline: before, expect: {maxIncrease: 10%}}\n", 0, 0, "looks once"},

@@ -42,7 +42,7 @@ func TestNoRangeLooksOutOfItsWindow(t *testing.T) {
 		"after the fault":            {head(calm) + "  - {id: c, needs: [hit], promql: 'sum(rate(x[9s]))', window: 8s, expect: {max: 1}}\n", "7:45 range: it looks 9s back, out of the window of 8s"},
 		"in the steady state":        {head("sum(rate(x[1m]))"), "4:34 range: it looks 1m0s back, out of the window of 4s"},
 		"again in a shorter window":  {head("sum(rate(x[4s]))") + "  - {id: c, during: hit, check: calm, window: 2s}\n", "7:33 range: it looks 4s back, out of the window of 2s"},
-		"longer than a sample":       {head(calm) + "  - {id: c, during: hit, promql: 'rate(x[10s])', baseline: before, expect: {maxIncrease: 10%}}\n", "7:40 range: it looks 10s back, out of the window of 500ms"},
+		"longer than a sample":       {head(calm) + "  - {id: c, during: hit, promql: 'rate(x[10s])', baseline: before, expect: {maxIncrease: 10%}}\n", "7:40 range: it looks 10s back, out of the window of 625ms"},
 		"an abort condition":         {head(calm) + "abortWhen:\n  - {id: a, promql: 'sum(rate(x[5m]))', expect: {max: 1}}\n", ""},
 	} {
 		_, problems := Build(load(t, c.text), site())
