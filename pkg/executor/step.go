@@ -123,7 +123,7 @@ func (x *experiment) check(ctx context.Context, s plan.Step, attempt int) journa
 	if err != nil {
 		return stepFailure(ctx, err)
 	}
-	j := verdict.Judge(*s.Check, l.looks)
+	j := verdict.Judge(verdict.Over(*s.Check, time.Since(began)), l.looks)
 	r := journal.StepResult{Status: journal.Done, State: j.State.String(), Reason: j.Reason}
 	if at, ok := verdict.Held(*s.Check, l.looks); ok && s.Check.Mode == plan.Eventually {
 		r.Elapsed = plan.Duration(at)

@@ -37,7 +37,7 @@ func judgeCondition(c plan.Check, interval time.Duration, looks []journal.Observ
 		judged[i] = JudgeLook(c, o)
 	}
 	seeing := count(judged, sighted)
-	darkness := longest(looks, judged, func(s State) bool { return !sighted(s) })
+	darkness := longest(0, looks, judged, func(s State) bool { return !sighted(s) })
 	switch bearable := max(time.Duration(c.For), 2*time.Duration(c.Every), 2*interval); {
 	case seeing == 0:
 		return Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "the abort condition never had data, so it guarded nothing"}

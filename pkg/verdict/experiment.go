@@ -83,7 +83,7 @@ func (r *record) judgeCheck(c plan.Check, role string, phase journal.PhaseName) 
 	}
 	check.Looks = len(looks)
 	check.Notes = r.notes(looks)
-	check.Judgement = Judge(c, looks)
+	check.Judgement = Judge(Over(c, r.step(c.ID).took()), looks)
 	if c.Mode == plan.Eventually {
 		if at, ok := Held(c, looks); ok {
 			check.Elapsed = target.Duration(at)

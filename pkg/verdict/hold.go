@@ -63,21 +63,32 @@ func holdRatio(c plan.Check, judged []Judgement) Judgement {
 
 func holdBreach(c plan.Check, looks []journal.Observation, judged []Judgement) Judgement {
 	limit := time.Duration(c.Hold.MaxBreach)
-	breach := longest(looks, judged, failed)
-	without := longest(looks, judged, func(s State) bool { return !passed(s) })
+	breach := longest(c.For, looks, judged, failed)
+	without := longest(c.For, looks, judged, func(s State) bool { return !passed(s) })
 	text := fmt.Sprintf("the longest breach lasted %v, expected at most %v", breach.Round(time.Millisecond), limit)
 	switch {
 	case breach > limit:
 		return tell(firstOf(judged, Fail), text)
 	case without > limit:
 		return tell(unclear(judged), fmt.Sprintf("for %v there was no look that held, expected at most %v", without.Round(time.Millisecond), limit))
+	case count(judged, passed) == 0:
+		return tell(unclear(judged), fmt.Sprintf("none of %d looks held, and too few were made to tell for how long", len(judged)))
 	default:
 		return tell(Judgement{State: Pass, Rule: RuleHold}, text)
 	}
 }
 
-// longest is the longest stretch in which every look counts: from the first such look to the next that does not, or to the end of the last look.
-func longest(looks []journal.Observation, judged []Judgement, counts func(State) bool) time.Duration {
+// Over answers a continuous check that was bounded by its phase alone as one that is to hold for as long as it took: what the last look saw lasts to the phase's end.
+func Over(c plan.Check, took time.Duration) plan.Check {
+	if c.Mode == plan.Continuous && c.For == 0 {
+		c.For = plan.Duration(max(0, took))
+	}
+	return c
+}
+
+// longest is the longest stretch in which every look counts: from the first such look to the next that does not, or to the end of the last look, or to the end of the
+// time that was looked over, if that is later; 0 if it is not known.
+func longest(over plan.Duration, looks []journal.Observation, judged []Judgement, counts func(State) bool) time.Duration {
 	var most time.Duration
 	begun := -1
 	for i := range looks {
@@ -92,7 +103,7 @@ func longest(looks []journal.Observation, judged []Judgement, counts func(State)
 		}
 	}
 	if last := len(looks) - 1; begun >= 0 {
-		most = max(most, time.Duration(looks[last].Offset+looks[last].Took-looks[begun].Offset))
+		most = max(most, time.Duration(max(over, looks[last].Offset+looks[last].Took)-looks[begun].Offset))
 	}
 	return most
 }

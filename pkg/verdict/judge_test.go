@@ -289,6 +289,10 @@ func TestEventually(t *testing.T) {
 			t.Errorf("%s for %v: held from %v, want %v", c.pattern, c.lasting, at, c.at)
 		}
 	}
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "+-", Pass},
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "-", Inconclusive}, // a single look has no length
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?", Inconclusive},
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?!", Error},
 }
 
 func TestAbortConditionNeedsALastingBreach(t *testing.T) {

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"slices"
+	"time"
 
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
@@ -15,7 +16,9 @@ type stepRecord struct {
 	active   *fault.Effect
 	checked  *fault.Effect
 	reverted *fault.Effect
-	from, to target.Duration
+	from, to target.Duration // of the active phase
+	started  target.Duration // the last attempt
+	ended    target.Duration
 	pending  int // undos that are not verified
 	recorded []string
 	unarmed  bool   // it was active before the journal shows that all its undos were on disk
@@ -24,7 +27,10 @@ type stepRecord struct {
 
 func (s *stepRecord) add(e journal.Event) error {
 	switch e.Type {
+	case journal.StepStarted:
+		s.started = target.Duration(e.Mono)
 	case journal.StepEnded:
+		s.ended = target.Duration(e.Mono)
 		return once(e, &s.result)
 	case journal.FaultArmed:
 		return journal.DecodeNew(e, &s.info)
@@ -46,6 +52,9 @@ func (s *stepRecord) add(e journal.Event) error {
 	}
 	return nil
 }
+
+// took is how long the last attempt took, 0 if that is not known.
+func (s *stepRecord) took() time.Duration { return max(0, time.Duration(s.ended-s.started)) }
 
 // addReverted keeps the last readback of a revert since the fault was active, but one that was not verified is not made good by a later one: every attempt that was
 // armed is reverted, and the fault's own readback is not tried again once it is on record.
