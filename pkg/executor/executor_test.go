@@ -306,7 +306,9 @@ func TestAnActionDoesNotOutliveItsFault(t *testing.T) {
 	l.act = func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
 	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 20*ms), plan.Step{ID: "ask", When: plan.WhenPass, During: "hit", Action: &plan.Action{}}), Inject)
 	closedWith(t, v, verdict.ExitError, "failed")
-	if !slices.ContainsFunc(v.Reasons, func(r verdict.Reason) bool { return strings.Contains(r.Text, "not done when the active phase of hit ended") }) {
+	if !slices.ContainsFunc(v.Reasons, func(r verdict.Reason) bool {
+		return strings.Contains(r.Text, "not done when the active phase of hit ended")
+	}) {
 		t.Errorf("the reasons do not say why: %+v", v.Reasons)
 	}
 	l.before("inject hit", "revert hit")

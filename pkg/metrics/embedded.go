@@ -1,8 +1,8 @@
 // Package metrics is PromQL over an embedded storage or a real Prometheus, behind one Source.
 //
 // The embedded storage is filled by Scraper and asked through Prometheus' own engine; it differs from a server in that it scrapes when told to
-// (Flush), looks back four scrape intervals and not five minutes, and counts a counter that is born with a value from zero when the scrape before it
-// succeeded without it.
+// (Flush), looks back four scrape intervals and not five minutes, and counts a counter that is born with a value from zero at the last
+// scrape that succeeded without it.
 package metrics
 
 import (

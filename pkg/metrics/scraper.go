@@ -126,8 +126,8 @@ type feed struct {
 
 	flushed chan time.Time // when a flush began
 	turn    chan struct{}
-	last    int64 // time of the last scrape, Unix milliseconds
-	wasUp   bool
+	last    int64            // time of the last scrape, Unix milliseconds
+	seen    int64            // likewise of the last one that succeeded; 0 if none did
 	series  map[*stored]bool // with a value at the last scrape
 	known   map[string]*stored
 
@@ -235,7 +235,9 @@ func (f *feed) scrape(ctx context.Context) {
 	f.err = err
 	f.mu.Unlock()
 	f.store(t, readings, err == nil, time.Since(began))
-	f.last, f.wasUp = t, err == nil
+	if f.last = t; err == nil {
+		f.seen = t
+	}
 }
 
 // awaitMillisecond waits for the millisecond after the last scrape's if that is now: two samples of a series cannot have one time, and one that was stored under
@@ -276,11 +278,12 @@ func (f *feed) resolve(r reading) *stored {
 	return s
 }
 
-// bear counts a counter that is born with a value from zero, if the scrape before saw the target without it: its first events would be lost otherwise,
-// and those are the errors that a fault causes.
+// bear counts a counter that is born with a value from zero at the last scrape that saw the target without it: its first events would be lost otherwise,
+// and those are the errors that a fault causes. That scrape may lie before others that failed, and those before the beginning of a window: as of any counter, a
+// window has what was counted between two scrapes that are both in it.
 func (f *feed) bear(s *stored, r reading) {
-	if s.counter && f.wasUp && len(s.samples) == 0 && r.value != 0 {
-		s.append(f.last, 0)
+	if s.counter && f.seen > 0 && len(s.samples) == 0 && r.value != 0 {
+		s.append(f.seen, 0)
 	}
 }
 

@@ -116,6 +116,39 @@ func TestACounterBornWithAValueCountsFromZero(t *testing.T) {
 	}
 }
 
+// The scrape between may have failed: a fault that makes errors often makes scrapes fail as well.
+func TestACounterBornAfterAFailedScrapeCountsFromZero(t *testing.T) {
+	e := newExporter(t, fmt.Sprintf(errorsBorn, 10))
+	s := still(t, time.Second, target(e, "a"))
+	from := time.Now()
+	flush(t, s)
+	e.say("")
+	time.Sleep(100 * time.Millisecond)
+	flush(t, s)
+	e.say(fmt.Sprintf(errorsBorn, 20) + "http_requests_total{status=\"500\"} 40\n")
+	time.Sleep(100 * time.Millisecond)
+	to := flush(t, s)
+	if v := ask(t, s, Rise(`http_requests_total{status="500"}`, Window(from, to)), to); !(math.Abs(v-40) <= 2) {
+		t.Errorf("%v errors, want 40; NaN is none", v)
+	}
+}
+
+// A target that was never reached before says nothing about when its counters rose.
+func TestACounterOfATargetThatCameUpIsNotCounted(t *testing.T) {
+	e := newExporter(t, "")
+	s := still(t, time.Second, target(e, "a"))
+	from := time.Now()
+	flush(t, s)
+	e.say(fmt.Sprintf(errorsBorn, 1000))
+	time.Sleep(5 * time.Millisecond)
+	flush(t, s)
+	time.Sleep(5 * time.Millisecond)
+	to := flush(t, s)
+	if v := ask(t, s, Rise("http_requests_total", Window(from, to)), to); v != 0 {
+		t.Errorf("it rose by %v, want 0", v)
+	}
+}
+
 // A counter seen for the first time together with its target says nothing about when it rose.
 func TestACounterOfANewTargetIsNotCounted(t *testing.T) {
 	e := newExporter(t, fmt.Sprintf(errorsBorn, 1000))

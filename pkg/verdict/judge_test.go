@@ -254,6 +254,10 @@ func TestContinuousChecks(t *testing.T) {
 		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "+-??+", Inconclusive},
 		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?????", Inconclusive},
 		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "+----", Fail},
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "+-", Pass},
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "-", Inconclusive}, // a single look has no length
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?", Inconclusive},
+		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?!", Error},
 	} {
 		check := promql("", "", atMost(5))
 		check.Mode, check.Hold = plan.Continuous, c.hold
@@ -289,10 +293,6 @@ func TestEventually(t *testing.T) {
 			t.Errorf("%s for %v: held from %v, want %v", c.pattern, c.lasting, at, c.at)
 		}
 	}
-		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "+-", Pass},
-		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "-", Inconclusive}, // a single look has no length
-		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?", Inconclusive},
-		{plan.Hold{MaxBreach: plan.Duration(500 * time.Millisecond)}, "?!", Error},
 }
 
 func TestAbortConditionNeedsALastingBreach(t *testing.T) {
