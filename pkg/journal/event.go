@@ -132,7 +132,8 @@ type Observation struct {
 	Source   string           `json:"source,omitempty"`
 	Series   []metrics.Series `json:"series,omitempty"`   // of a metric: one point a series
 	Baseline []metrics.Series `json:"baseline,omitempty"` // the same query over the steady state
-	// Samples are the values of the query over short stretches that do not overlap, of the window and of the steady state; those without a finite value are left out.
+	// Samples are the values of the query over short stretches that do not overlap, of the window and of the steady state; those without a finite value are left out,
+	// and Events tells how many stretches there were: samples_asked, baseline_samples_asked.
 	Samples         []float64          `json:"samples,omitempty"`
 	BaselineSamples []float64          `json:"baseline_samples,omitempty"`
 	Events          map[string]float64 `json:"events,omitempty"`  // of ratio: part, total; of quantile: count, last_bound, in_last_bucket

@@ -252,6 +252,11 @@ func TestWarningsAboutEvidence(t *testing.T) {
 			t.Errorf("no warning %q in\n%s", want, problems)
 		}
 	}
+	for limit, says := range map[string]string{"{max: 0}": "of at most 0 takes 299", "{min: 100%}": "of at least 100% takes 299", "{equals: 0}": "of 0 takes 299"} {
+		if _, problems := built(t, site(), "rate: 50/s", "rate: 10/s", "{max: 1%}", limit); !strings.Contains(problems, says) {
+			t.Errorf("no warning %q in\n%s", says, problems)
+		}
+	}
 	if p, problems := built(t, site(), "window: 4s", "window: 700ms"); p == nil || !strings.Contains(problems, "fewer than four scrapes") {
 		t.Errorf("want a plan with a warning, got %v and\n%s", p != nil, problems)
 	}

@@ -21,6 +21,9 @@ const (
 	eventsLast     = "in_last_bucket"
 	eventsBound    = "last_bound"
 	eventsPresence = "presence"
+
+	eventsAsked         = "samples_asked"
+	eventsBaselineAsked = "baseline_samples_asked"
 )
 
 // stretch is what one look of a metric probe covers: its queries are evaluated at its end, over the whole of it. Its ends are whole milliseconds, which is
@@ -75,8 +78,8 @@ func inquire(ctx context.Context, d Deps, c plan.Check, w Window, query func(str
 		before := stretchOf(d.Source, w.BaselineFrom, w.BaselineTo, c.Window)
 		same, _ := query(before) // it did not fail above
 		q.seen.Baseline = q.ask(ctx, same, before.to)
-		q.seen.BaselineSamples = q.sample(ctx, before, time.Duration(c.Sample), query)
-		q.seen.Samples = q.sample(ctx, q.stretch, time.Duration(c.Sample), query)
+		q.seen.BaselineSamples, q.seen.Events[eventsBaselineAsked] = q.sample(ctx, before, time.Duration(c.Sample), query)
+		q.seen.Samples, q.seen.Events[eventsAsked] = q.sample(ctx, q.stretch, time.Duration(c.Sample), query)
 	}
 	if q.err != nil {
 		q.seen.Error = explain(ctx, begun, q.err).Error()
@@ -103,18 +106,18 @@ func (q *inquiry) ask(ctx context.Context, query string, at time.Time) []metrics
 	return r.Series
 }
 
-// sample asks a query over each of the stretches that fit into one, from its end backwards, and answers the finite values in the order of time. The stretches do
-// not overlap: values that share scrapes are alike for no reason, and then a difference is seen where there is none.
-func (q *inquiry) sample(ctx context.Context, whole stretch, length time.Duration, query func(stretch) (string, error)) []float64 {
-	var values []float64
+// sample asks a query over each of the stretches that fit into one, from its end backwards, and answers the finite values in the order of time, and how many it has
+// asked for. The stretches do not overlap: values that share scrapes are alike for no reason, and then a difference is seen where there is none.
+func (q *inquiry) sample(ctx context.Context, whole stretch, length time.Duration, query func(stretch) (string, error)) (values []float64, asked float64) {
 	for to := whole.to; length > 0 && !to.Add(-length).Before(whole.from); to = to.Add(-length) {
+		asked++
 		text, _ := query(stretch{to.Add(time.Millisecond - length), to})
 		if v := lone(q.ask(ctx, text, to)); v != nil {
 			values = append(values, *v)
 		}
 	}
 	slices.Reverse(values)
-	return values
+	return values, asked
 }
 
 // count keeps the single value of a query under a name; where there is no such number there is no count.
@@ -148,8 +151,20 @@ func (q *inquiry) expect(ctx context.Context, selectors ...string) {
 			return
 		}
 		q.seen.Missing, q.err = metrics.Absent(ctx, q.source, s, q.from, q.to)
-		if births, ok := q.source.(metrics.Birther); ok && q.err == nil && q.seen.Missing == "" {
-			q.seen.Missing, q.err = births.Born(ctx, s, q.from, q.to)
+	}
+}
+
+// trace keeps as warnings which of the selectors' counters rose by nobody knows how much. They have data, so that this is no data that is missing: what
+// noData says does not apply.
+func (q *inquiry) trace(ctx context.Context, selectors ...string) {
+	births, ok := q.source.(metrics.Birther)
+	for _, s := range selectors {
+		if !ok || q.err != nil {
+			return
+		}
+		born, err := births.Born(ctx, s, q.from, q.to)
+		if q.err = err; born != "" {
+			q.seen.Warnings = append(q.seen.Warnings, born)
 		}
 	}
 }

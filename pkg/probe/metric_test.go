@@ -187,6 +187,9 @@ func TestSamplesDoNotOverlap(t *testing.T) {
 		if len(side.samples) < 2 || len(side.samples) > most {
 			t.Errorf("%d samples of %s, want 2 to %d", len(side.samples), name, most)
 		}
+		if name == "the window" && o.Events["samples_asked"] != float64(most) {
+			t.Errorf("%v stretches of %s were asked for a sample, want %d", o.Events["samples_asked"], name, most)
+		}
 		if sum > 1.3*side.total {
 			t.Errorf("the samples of %s sum up to %g, more than the %g that happened: they overlap", name, sum, side.total)
 		}
@@ -379,6 +382,7 @@ func TestEventsAreNamedAsTheVerdictReadsThem(t *testing.T) {
 	for ours, theirs := range map[string]string{
 		eventsPart: verdict.EventsPart, eventsTotal: verdict.EventsTotal, eventsCount: verdict.EventsCount,
 		eventsLast: verdict.EventsLast, eventsBound: verdict.EventsBound, eventsPresence: verdict.EventsPresence,
+		eventsAsked: verdict.EventsAsked, eventsBaselineAsked: verdict.EventsBaselineAsked,
 	} {
 		if ours != theirs {
 			t.Errorf("we write %q, the verdict reads %q", ours, theirs)

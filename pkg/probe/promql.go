@@ -12,7 +12,7 @@ import (
 
 // lookPromql asks the author's query. A selector that finds no series of its name, or none with one of its labels, makes the evidence missing even if
 // the query has an answer: `or vector(0)` would hide a typo for ever. The arguments of absent() are meant to be absent, and with noData: zero the author has
-// named what must be present instead.
+// named what must be present instead. Counters of which nobody can tell how much they rose spoil every answer.
 func lookPromql(ctx context.Context, d Deps, c plan.Check, w Window) journal.Observation {
 	p := *c.Probe.Promql
 	query := func(s stretch) (string, error) { return s.render(p.Query), nil }
@@ -24,9 +24,11 @@ func lookPromql(ctx context.Context, d Deps, c plan.Check, w Window) journal.Obs
 			q.count(ctx, eventsPart, part)
 			q.count(ctx, eventsTotal, total)
 		}
+		selectors := q.standsOn()
 		if p.NoData != "zero" || len(q.seen.Series) == 0 {
-			q.expect(ctx, q.standsOn()...)
+			q.expect(ctx, selectors...)
 		}
+		q.trace(ctx, selectors...)
 		q.missing("the query answered no series")
 	})
 }

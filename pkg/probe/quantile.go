@@ -24,6 +24,7 @@ func lookQuantile(ctx context.Context, d Deps, c plan.Check, w Window) journal.O
 		bound, beyond := metrics.LastBound(p.Q, q.ask(ctx, e.Buckets, q.to))
 		q.seen.Events[eventsBound], q.seen.Events[eventsLast] = bound, number(beyond)
 		q.expect(ctx, selectorsOf(e.Buckets)...)
+		q.trace(ctx, selectorsOf(e.Buckets)...)
 		q.missing("nothing is selected by " + p.Of)
 	})
 }

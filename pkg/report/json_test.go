@@ -12,6 +12,7 @@ import (
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/quantity"
+	"chaosgate/pkg/verdict"
 	"chaosgate/schema"
 )
 
@@ -137,6 +138,7 @@ func TestAComparisonWithTheSteadyState(t *testing.T) {
 	events = changed(t, events, journal.Looked, func(e *journal.Event, o *journal.Observation) bool {
 		if e.Step == "p99-holds" {
 			o.Baseline = o.Series
+			o.Events[verdict.EventsAsked], o.Events[verdict.EventsBaselineAsked] = 20, 20
 			for n := range 20 {
 				o.Samples, o.BaselineSamples = append(o.Samples, 1+float64(n)/100), append(o.BaselineSamples, 1+float64(n)/100)
 			}

@@ -26,6 +26,9 @@ func judgeChange(e plan.Expect, o journal.Observation) Judgement {
 		return Judgement{State: Inconclusive, Rule: RuleThin, Reason: fmt.Sprintf("a comparison takes %d samples a side; there are %d in the window and %d in the baseline",
 			plan.LeastSamples, len(o.Samples), len(o.BaselineSamples))}
 	}
+	if why := gaps(o); why != "" {
+		return Judgement{State: Inconclusive, Rule: RuleThin, Reason: "a comparison takes a value from at least 90 % of its stretches on either side; " + why}
+	}
 	change, ok := relativeShift(o.BaselineSamples, o.Samples)
 	if !ok {
 		return Judgement{State: Inconclusive, Rule: RuleBaseline, Reason: "the baseline is zero in the middle, so no change can be computed"}
@@ -48,6 +51,27 @@ func judgeChange(e plan.Expect, o journal.Observation) Judgement {
 		j.Reason += ", so that it may be on either side of the limit: look longer"
 	}
 	return j
+}
+
+// leastSampled is the part of the stretches of a side that must have a value. Those without one are not like the others: a service that is down for half of the
+// time has its usual values in the other half.
+const leastSampled = 0.9
+
+// gaps says which side of a comparison has too few values for the stretches that were asked for one, "" if none.
+func gaps(o journal.Observation) string {
+	for _, side := range []struct {
+		name    string
+		samples []float64
+		asked   string
+	}{{"window", o.Samples, EventsAsked}, {"baseline", o.BaselineSamples, EventsBaselineAsked}} {
+		switch asked, ok := o.Events[side.asked]; {
+		case !ok:
+			return "of the " + side.name + " it is not on record how many there were"
+		case float64(len(side.samples)) < leastSampled*asked:
+			return fmt.Sprintf("of the %s only %d of %.0f have one", side.name, len(side.samples), asked)
+		}
+	}
+	return ""
 }
 
 // relativeShift is the shift as a part of the baseline: of logarithms where all values are positive, so that a doubling is one whatever the spread, else beside the

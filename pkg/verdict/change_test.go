@@ -27,7 +27,10 @@ func around(middle float64, n int) []float64 {
 }
 
 func compared(before, now []float64) journal.Observation {
-	o := journal.Observation{Series: series(1), Baseline: series(1), Samples: now, BaselineSamples: before}
+	o := journal.Observation{
+		Series: series(1), Baseline: series(1), Samples: now, BaselineSamples: before,
+		Events: map[string]float64{EventsAsked: float64(len(now)), EventsBaselineAsked: float64(len(before))},
+	}
 	if len(before) > 0 && len(now) > 0 {
 		o.Series, o.Baseline = series(now[0]), series(before[0])
 	}
@@ -69,6 +72,28 @@ func TestChangeAgainstTheBaseline(t *testing.T) {
 	} {
 		if j := Judge(promql("", "", atMost80Up), []journal.Observation{o}); j.State != Inconclusive {
 			t.Errorf("%s: got %v: %s", name, j.State, j.Reason)
+		}
+	}
+}
+
+// A service that is down has no value for as long, and as good ones as ever in the rest of the time.
+func TestAComparisonIsOverWholeSides(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked map[string]float64
+		state State
+		says  string
+	}{
+		"all of them":          {map[string]float64{EventsAsked: 18, EventsBaselineAsked: 18}, Pass, ""},
+		"90 %":                 {map[string]float64{EventsAsked: 20, EventsBaselineAsked: 20}, Pass, ""},
+		"gaps in the window":   {map[string]float64{EventsAsked: 33, EventsBaselineAsked: 18}, Inconclusive, "of the window only 18 of 33"},
+		"gaps in the baseline": {map[string]float64{EventsAsked: 18, EventsBaselineAsked: 21}, Inconclusive, "of the baseline only 18 of 21"},
+		"nobody knows":         {nil, Inconclusive, "not on record"},
+	} {
+		o := compared(around(10, 18), around(10, 18))
+		o.Events = c.asked
+		j := Judge(promql("", "", atMost50Down), []journal.Observation{o})
+		if j.State != c.state || !strings.Contains(j.Reason, c.says) {
+			t.Errorf("%s: got %v: %s; want %v saying %q", name, j.State, j.Reason, c.state, c.says)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package verdict
 import (
 	"math"
 
+	"chaosgate/pkg/plan"
 	"chaosgate/pkg/stat"
 )
 
@@ -10,18 +11,24 @@ import (
 const z95 = stat.OneIn20
 
 // faultless is how many events without a single hit show, with 95 % confidence, that a proportion is below limit: the least n with
-// (1-limit)^n <= 0.05. It is 299 for 1 %.
+// (1-limit)^n <= 0.05. It is 299 for 1 %. For 0, which no number of events shows, it is as many as for plan.Nought.
 func faultless(limit float64) float64 {
-	if limit <= 0 || limit >= 1 {
+	if limit <= 0 {
+		limit = plan.Nought
+	}
+	if limit >= 1 {
 		return 1
 	}
 	return math.Ceil(math.Log(0.05) / math.Log(1-limit))
 }
 
 // settling estimates how many events would settle whether a proportion that now looks like k in n is on one side of limit, by the distance
-// between the two: the bound's half width shrinks with the root of n. It is +Inf if the two are equal.
+// between the two: the bound's half width shrinks with the root of n. It is +Inf if the two are equal, other than at 0 and 100 %.
 func settling(k, n, limit float64) float64 {
 	p := k / n
+	if sheer(p, limit) {
+		return faultless(0)
+	}
 	distance := math.Abs(limit - p)
 	if distance == 0 {
 		return math.Inf(1)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -71,6 +72,35 @@ func TestARecordedRunOpens(t *testing.T) {
 		}
 		if missing := recheck(t, text); len(missing) > 0 {
 			t.Errorf("%s: %v", path, missing)
+		}
+	}
+}
+
+// A count that is not a number is not in the journal: neither the verdict nor the audit may take it for none.
+func TestTheGateStaysClosedWithoutACount(t *testing.T) {
+	for _, count := range []string{EventsPart, EventsTotal} {
+		found := false
+		for _, path := range recordedRuns {
+			text, err := os.ReadFile(path)
+			testkit.Must(t, err)
+			without := regexp.MustCompile(`,?"`+count+`":[0-9.e+-]+,?`).ReplaceAllFunc(text, func(b []byte) []byte {
+				return bytes.Repeat([]byte(","), bytes.Count(b, []byte(","))/2)
+			})
+			if bytes.Equal(text, without) {
+				continue
+			}
+			found = true
+			events, err := journal.Read(bytes.NewReader(without))
+			testkit.Must(t, err)
+			if v := decide(t, events); v.Gate == Open {
+				t.Errorf("%s: the gate is open without any %s", path, count)
+			}
+			if len(recheck(t, without)) == 0 {
+				t.Errorf("%s: the audit does not miss the %s", path, count)
+			}
+		}
+		if !found {
+			t.Errorf("no recorded run has a %s", count)
 		}
 	}
 }
@@ -300,9 +330,10 @@ func shows(check, o map[string]any) bool {
 // seenValue is the ratio, the value of the only series, or 0 for a look that has numbers instead.
 func seenValue(o map[string]any) (float64, bool) {
 	events, _ := o["events"].(map[string]any)
-	if total, ok := events["total"].(float64); ok && total > 0 {
-		part, _ := events["part"].(float64)
-		return part / total, true
+	part, parted := events["part"].(float64)
+	total, totalled := events["total"].(float64)
+	if parted || totalled {
+		return part / total, parted && totalled && total >= 1
 	}
 	series := list(o["series"])
 	if len(series) == 0 {

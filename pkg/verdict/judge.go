@@ -101,7 +101,7 @@ func spoken(on string) string {
 
 // compare is the comparison of one number; NaN and the infinities satisfy none.
 func compare(e plan.Expect, v float64, what string) Judgement {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if !finite(v) {
 		return Judgement{State: Inconclusive, Rule: RuleNumber, Reason: fmt.Sprintf("%s is %v, which can be compared with nothing", what, v)}
 	}
 	j := Judgement{State: Fail, Rule: RuleLimit, Value: value(e, v)}

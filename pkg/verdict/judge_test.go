@@ -83,10 +83,26 @@ func TestPromqlEvidence(t *testing.T) {
 	}
 }
 
+// counted are the events of a ratio as a look keeps them: a count that is not a number is left out, as no journal can hold it.
+func counted(part, total float64) map[string]float64 {
+	events := map[string]float64{}
+	for name, n := range map[string]float64{EventsPart: part, EventsTotal: total} {
+		if finite(n) {
+			events[name] = n
+		}
+	}
+	return events
+}
+
 func TestRatioNeedsEnoughEvents(t *testing.T) {
 	limit := plan.Expect{On: "value", Op: plan.Max, Limit: 0.01, Unit: quantity.Percent}
 	atLeast99 := plan.Expect{On: "value", Op: plan.Min, Limit: 0.99, Unit: quantity.Percent}
 	none := plan.Expect{On: "value", Op: plan.Max, Limit: 0, Unit: quantity.Percent}
+	all := plan.Expect{On: "value", Op: plan.Min, Limit: 1, Unit: quantity.Percent}
+	equals := func(limit float64) plan.Expect {
+		return plan.Expect{On: "value", Op: plan.Equals, Limit: limit, Unit: quantity.Percent}
+	}
+	upTo := plan.Expect{On: "value", Op: plan.Between, Limit: 0, High: 0.01, Unit: quantity.Percent}
 	for _, c := range []struct {
 		expect      plan.Expect
 		part, total float64
@@ -100,15 +116,32 @@ func TestRatioNeedsEnoughEvents(t *testing.T) {
 		{limit, 12, 300, Fail, ""},
 		{limit, 1, 1, Fail, ""},
 		{limit, 0, 0, Inconclusive, "did not rise"},
-		{limit, math.NaN(), 500, Inconclusive, "NaN"},
+		{limit, math.NaN(), 500, Inconclusive, "not a number"},
+		{limit, math.Inf(1), 500, Inconclusive, "not a number"},
+		{limit, 0, math.NaN(), Inconclusive, "not a number"},
+		{atLeast99, 500, math.Inf(1), Inconclusive, "not a number"},
 		{atLeast99, 298, 298, Inconclusive, "299 events"},
 		{atLeast99, 299, 299, Pass, ""},
 		{atLeast99, 200, 300, Fail, ""},
-		{none, 0, 5, Pass, ""},
+		{none, 0, 1, Inconclusive, "299 events"}, // an interval never reaches 0
+		{none, 0, 298, Inconclusive, "299 events"},
+		{none, 0, 299, Pass, ""},
 		{none, 1, 5, Fail, ""},
+		{all, 5, 5, Inconclusive, "299 events"},
+		{all, 299, 299, Pass, ""},
+		{all, 298, 299, Fail, ""},
+		{equals(0), 0, 1, Inconclusive, "299 events"},
+		{equals(0), 0, 299, Pass, ""},
+		{equals(0), 1, 299, Fail, ""},
+		{equals(1), 7, 7, Inconclusive, "299 events"},
+		{equals(1), 299, 299, Pass, ""},
+		{equals(0.5), 1, 2, Inconclusive, "no number of events"}, // a half, exactly, is never shown
+		{equals(0.5), 45, 100, Inconclusive, "events would settle"},
+		{equals(0.5), 1, 100, Fail, ""},
+		{upTo, 0, 100, Inconclusive, "299 events"},
 	} {
 		check := plan.Check{Mode: plan.AtEnd, Expect: []plan.Expect{c.expect}, Probe: plan.Probe{Ratio: &plan.Ratio{}}}
-		o := journal.Observation{Series: series(c.part / c.total), Events: map[string]float64{EventsPart: c.part, EventsTotal: c.total}}
+		o := journal.Observation{Series: series(c.part / c.total), Events: counted(c.part, c.total)}
 		j := Judge(check, []journal.Observation{o})
 		if j.State != c.state || !strings.Contains(j.Reason, c.says) {
 			t.Errorf("%v of %v, %s %v: got %v: %s; want %v saying %q", c.part, c.total, c.expect.Op, c.expect.Limit, j.State, j.Reason, c.state, c.says)
@@ -129,7 +162,9 @@ func TestAProportionNeedsEnoughEvents(t *testing.T) {
 		"too few":                {0, map[string]float64{EventsPart: 0, EventsTotal: 298}, Inconclusive, RuleThin},
 		"enough":                 {0, map[string]float64{EventsPart: 0, EventsTotal: 299}, Pass, RuleLimit},
 		"too many errors":        {0.5, map[string]float64{EventsPart: 150, EventsTotal: 300}, Fail, RuleLimit},
-		"events are not known":   {0, nil, Inconclusive, RuleNoData},
+		"events are not known":   {0, nil, Inconclusive, RuleNumber},
+		"part is not a number":   {math.NaN(), counted(math.NaN(), 500), Inconclusive, RuleNumber},
+		"value is not a number":  {math.NaN(), counted(0, 500), Inconclusive, RuleNumber},
 		"no event":               {0, map[string]float64{EventsPart: 0, EventsTotal: 0}, Inconclusive, RuleNoData},
 		"more than the whole":    {3, map[string]float64{EventsPart: 900, EventsTotal: 300}, Fail, RuleLimit},
 		"more than next to none": {7, map[string]float64{EventsPart: 0.7, EventsTotal: 0.1}, Inconclusive, RuleNoData},

@@ -21,6 +21,9 @@ const (
 	EventsLast     = "in_last_bucket" // of quantile: 1 if it lies beyond the last finite bound
 	EventsBound    = "last_bound"     // of quantile: that bound
 	EventsPresence = "presence"       // of promql with noData: zero: how many series the presence selector found
+
+	EventsAsked         = "samples_asked"          // of a comparison: how many stretches of the window were asked for a sample
+	EventsBaselineAsked = "baseline_samples_asked" // likewise of the steady state
 )
 
 // judgeMetric applies the rules about evidence first and compares last.
@@ -105,26 +108,51 @@ func labels(s metrics.Series) string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
+// countable says why the events of a ratio cannot be compared, if so. The journal holds no count that is not a number: one that is absent is not zero.
+func countable(o journal.Observation) (Judgement, bool) {
+	_, parted := o.Events[EventsPart]
+	total, totalled := o.Events[EventsTotal]
+	switch {
+	case len(o.Series) != 1:
+		return several(o.Series), false
+	case totalled && total < 1:
+		return Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "no event in the window: the total did not rise"}, false
+	case !parted || !totalled || !finite(last(o.Series[0])):
+		return Judgement{State: Inconclusive, Rule: RuleNumber, Reason: "how much the part or the total rose is not a number, and can be compared with nothing"}, false
+	}
+	return Judgement{}, true
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// sheer says whether a ratio is what a limit of 0 or of 100 % asks for. No interval reaches there, so the number of events alone decides.
+func sheer(ratio, limit float64) bool {
+	return limit == 0 && ratio == 0 || limit == 1 && ratio >= 1
+}
+
 // judgeRatio compares the 95 % bounds of the ratio with the limit, not the ratio: few events show little.
 func judgeRatio(e plan.Expect, o journal.Observation) Judgement {
-	part, total := o.Events[EventsPart], o.Events[EventsTotal]
-	if math.IsNaN(total) || total < 1 {
-		return Judgement{State: Inconclusive, Rule: RuleNoData, Reason: "no event in the window: the total did not rise"}
+	if j, ok := countable(o); !ok {
+		return j
 	}
+	part, total := o.Events[EventsPart], o.Events[EventsTotal]
 	j := compare(e, part/total, fmt.Sprintf("the ratio (%.0f of %.0f)", part, total))
 	if j.Rule != RuleLimit {
 		return j
 	}
 	low, high := stat.Wilson(part, total, z95)
 	limit := e.Limit
+	kept := sheer(part/total, limit)
 	switch e.Op {
 	case plan.Max:
-		j.State = side(high <= limit && total >= faultless(limit) || part == 0 && limit == 0, low > limit)
+		j.State = side((high <= limit || kept) && total >= faultless(limit), low > limit && !kept)
 	case plan.Min:
-		j.State = side(low >= limit && total >= faultless(1-limit) || part >= total && limit == 1, high < limit)
+		j.State = side((low >= limit || kept) && total >= faultless(1-limit), high < limit && !kept)
+	case plan.Equals:
+		j.State = side(kept && total >= faultless(0), (low > limit || high < limit) && !kept)
 	case plan.Between:
 		j.State = side(low >= limit && high <= e.High, high < limit || low > e.High)
-		if part/total > (limit+e.High)/2 {
+		if e.High < 1 && (limit == 0 || part/total > (limit+e.High)/2) {
 			limit = e.High
 		}
 	}
