@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"chaosgate/pkg/proc"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target/process"
 )
@@ -84,17 +85,12 @@ func builds(env spec.Environment) bool {
 
 // removeDeadBuilds removes the programs of runs that were killed.
 func removeDeadBuilds(work string) error {
-	entries, err := os.ReadDir(work)
+	left, err := proc.LeftByDead(work, runBinPrefix)
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		name, ours := strings.CutPrefix(entry.Name(), runBinPrefix)
-		pid, _, _ := strings.Cut(name, "-")
-		if _, err := os.Stat("/proc/" + pid); !ours || err == nil {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(work, entry.Name())); err != nil {
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
 	}

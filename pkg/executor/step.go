@@ -49,23 +49,10 @@ func (x *experiment) carryOut(ctx context.Context, s plan.Step, attempt int) jou
 
 // act carries out an action. One during a fault is given up when the active phase ends: the fault is not to last longer because of it.
 func (x *experiment) act(ctx context.Context, s plan.Step) error {
-	f := x.faults[s.During]
-	if f == nil {
-		return x.parts.Act(ctx, x.deps, *s.Action)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer cancel(nil)
-		select {
-		case <-f.ended:
-			cancel(errOver{})
-		case <-done:
-		}
-	}()
-	defer close(done)
+	ctx, cancel := x.stageOf(s, time.Now()).bound(ctx)
+	defer cancel(nil)
 	err := x.parts.Act(ctx, x.deps, *s.Action)
-	if err != nil && context.Cause(ctx) == error(errOver{}) {
+	if err != nil && isOver(context.Cause(ctx)) {
 		return fmt.Errorf("not done when the active phase of %s ended: %w", s.During, err)
 	}
 	return err
@@ -91,6 +78,21 @@ func (x *experiment) stageOf(s plan.Step, now time.Time) stage {
 		return stage{from: f.from, ended: f.ended, fault: f}
 	}
 	return stage{from: now}
+}
+
+// bound answers a context that ends with the stage, and then has errOver as its cause. The cancel function lets go of it.
+func (s stage) bound(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if s.ended != nil {
+		go func() {
+			select {
+			case <-s.ended:
+				cancel(errOver{})
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
 }
 
 // late says whether the active phase that a step belongs to ended before the step could start. A check that looks at the end of the phase is never late.
@@ -158,8 +160,7 @@ func (l *looker) look(ctx context.Context, from, to time.Time) {
 // overdue says whether a look that the end of its phase cut short tells something: the next one was due, and there was no answer to this one. Cut sooner it says
 // nothing.
 func (l *looker) overdue(ctx context.Context, hung time.Duration) bool {
-	_, isOver := context.Cause(ctx).(errOver)
-	return isOver && l.check.Every > 0 && hung > time.Duration(l.check.Every)
+	return isOver(context.Cause(ctx)) && l.check.Every > 0 && hung > time.Duration(l.check.Every)
 }
 
 func (x *experiment) window(phase journal.PhaseName, from, to time.Time) probe.Window {
@@ -217,8 +218,10 @@ type errOver struct{}
 
 func (errOver) Error() string { return "its phase is over" }
 
+func isOver(cause error) bool { return cause == error(errOver{}) }
+
 func over(err error) error {
-	if _, ok := err.(errOver); ok {
+	if isOver(err) {
 		return nil
 	}
 	return err
@@ -226,26 +229,13 @@ func over(err error) error {
 
 // within bounds looking by a time (0: none) and by the end of the stage.
 func (l *looker) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	var timer *time.Timer
-	if limit > 0 {
-		timer = time.AfterFunc(time.Until(l.began.Add(limit)), func() { cancel(errOver{}) })
+	ctx, cancel := l.stage.bound(ctx)
+	if limit == 0 {
+		return ctx, func() { cancel(nil) }
 	}
-	done := make(chan struct{})
-	if l.stage.ended != nil {
-		go func() {
-			select {
-			case <-l.stage.ended:
-				cancel(errOver{})
-			case <-done:
-			}
-		}()
-	}
+	timer := time.AfterFunc(time.Until(l.began.Add(limit)), func() { cancel(errOver{}) })
 	return ctx, func() {
-		if timer != nil {
-			timer.Stop()
-		}
-		close(done)
+		timer.Stop()
 		cancel(nil)
 	}
 }

@@ -25,6 +25,15 @@ type Site struct {
 	Seed         uint64 // of the run
 }
 
+// fault finds a fault that can be used there by its name.
+func (s Site) fault(name string) (fault.Kind, bool) {
+	i := slices.IndexFunc(s.Faults, func(k fault.Kind) bool { return k.Name == name })
+	if i < 0 {
+		return fault.Kind{}, false
+	}
+	return s.Faults[i], true
+}
+
 // The defaults of what an experiment may leave out.
 const (
 	defaultInterval       = 250 * time.Millisecond
@@ -91,7 +100,7 @@ func (b *builder) alone() []string {
 		if s.Fault == nil {
 			continue
 		}
-		if i := slices.IndexFunc(b.site.Faults, func(k fault.Kind) bool { return k.Name == s.Fault.Kind }); i >= 0 && b.site.Faults[i].Loads {
+		if kind, ok := b.site.fault(s.Fault.Kind); ok && kind.Loads {
 			ids = append(ids, s.ID)
 		}
 	}

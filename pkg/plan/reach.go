@@ -29,10 +29,8 @@ func (b *builder) reach() {
 // room is how far back a step's check may look: over its window or else its phase, and where it compares samples, over one of them.
 func (b *builder) room(s Step) Duration {
 	room := s.Check.Window
-	for _, f := range b.plan.Steps {
-		if room == 0 && f.ID == s.During && f.Fault != nil {
-			room = f.Fault.Duration
-		}
+	if room == 0 {
+		room = b.phaseOf(s.During)
 	}
 	if s.Check.Sample > 0 {
 		room = min(room, s.Check.Sample)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/dag"
-	"chaosgate/pkg/fault"
+	"chaosgate/pkg/stat"
 )
 
 // schedule computes when each step starts and how long it takes if all goes well, and the longest chain.
@@ -113,11 +113,11 @@ func (s *scheduler) ready(node string, needs []string) Duration {
 }
 
 func (s *scheduler) onset(step *Step) Duration {
-	i := slices.IndexFunc(s.site.Faults, func(k fault.Kind) bool { return k.Name == step.Fault.Kind })
-	if i < 0 || s.site.Faults[i].Onset == nil {
+	kind, ok := s.site.fault(step.Fault.Kind)
+	if !ok || kind.Onset == nil {
 		return 0
 	}
-	return Duration(s.site.Faults[i].Onset(step.Fault.Params))
+	return Duration(kind.Onset(step.Fault.Params))
 }
 
 // takes is how long a step that is no fault lasts if all goes well.
@@ -227,28 +227,17 @@ func (b *builder) feasibleCheck(pointer string, c Check, rate float64, window Du
 	}
 }
 
-// Nought is what a limit of 0 is taken for where it is asked how many events show that it is kept: no number of them shows that something never happens.
-const Nought = 0.01
-
 // needed is how many events it takes to show that a limit is kept, if nothing goes wrong.
 func needed(c Check, e Expect) (float64, string) {
 	switch {
 	case c.Probe.Quantile != nil:
 		return math.Ceil(10/(1-c.Probe.Quantile.Q) - 1e-9), "this quantile"
 	case c.Probe.Ratio != nil && e.Op == Max && e.Limit >= 0 && e.Limit < 1:
-		return faultless(e.Limit), "showing a ratio of at most " + e.Written
+		return stat.Faultless(e.Limit), "showing a ratio of at most " + e.Written
 	case c.Probe.Ratio != nil && e.Op == Min && e.Limit > 0 && e.Limit <= 1:
-		return faultless(1 - e.Limit), "showing a ratio of at least " + e.Written
+		return stat.Faultless(1 - e.Limit), "showing a ratio of at least " + e.Written
 	case c.Probe.Ratio != nil && e.Op == Equals && (e.Limit == 0 || e.Limit == 1):
-		return faultless(0), "showing a ratio of " + e.Written
+		return stat.Faultless(0), "showing a ratio of " + e.Written
 	}
 	return 0, ""
-}
-
-// faultless is how many events without a single hit show that a proportion is below a limit: the least n with (1-limit)^n <= 0.05.
-func faultless(limit float64) float64 {
-	if limit <= 0 {
-		limit = Nought
-	}
-	return math.Ceil(math.Log(0.05) / math.Log(1-limit))
 }

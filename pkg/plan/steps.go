@@ -82,8 +82,8 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 
 // kind finds the fault, and says why it cannot be used here.
 func (b *builder) kind(pointer, name string) (fault.Kind, bool) {
-	i := slices.IndexFunc(b.site.Faults, func(k fault.Kind) bool { return k.Name == name })
-	if i < 0 {
+	kind, ok := b.site.fault(name)
+	if !ok {
 		var names []string
 		for _, k := range b.site.Faults {
 			names = append(names, k.Name)
@@ -95,7 +95,6 @@ func (b *builder) kind(pointer, name string) (fault.Kind, bool) {
 		b.value(pointer, "unknown-fault", hint, "there is no fault %q", name)
 		return fault.Kind{}, false
 	}
-	kind := b.site.Faults[i]
 	for _, need := range kind.Needs {
 		if !slices.Contains(b.site.Capabilities, need) {
 			b.value(pointer, "unsupported-fault", "", "%s cannot be done in environment %s: its target, %s, cannot %s", name, b.site.Name, b.site.Environment.Target, need)

@@ -23,6 +23,21 @@ func Wilson(k, n, z float64) (low, high float64) {
 	return math.Max(0, mid-half), math.Min(1, mid+half)
 }
 
+// Nought is what a proportion of 0 is taken for where it is asked how many events show it: no number of them shows that something never happens.
+const Nought = 0.01
+
+// Faultless answers how many events without a single hit show, with 95 % confidence, that a proportion is below limit: the least n with (1-limit)^n <= 0.05. It is
+// 299 for 1 %, as many as for Nought for 0 and less, and 1 for a limit of 1 and more, which nothing exceeds.
+func Faultless(limit float64) float64 {
+	if limit <= 0 {
+		limit = Nought
+	}
+	if limit >= 1 {
+		return 1
+	}
+	return math.Ceil(math.Log(0.05) / math.Log(1-limit))
+}
+
 // Rise answers the lower bound of the difference between two proportions, the second less the first: above zero it has risen.
 //
 // Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statist. Med. 17 (1998), 873-890, method 10.

@@ -32,10 +32,7 @@ func judgeCondition(c plan.Check, interval time.Duration, looks []journal.Observ
 	if j, breached := Breached(c, looks); breached {
 		return j
 	}
-	judged := make([]Judgement, len(looks))
-	for i, o := range looks {
-		judged[i] = JudgeLook(c, o)
-	}
+	judged := judgeEach(c, looks)
 	seeing := count(judged, sighted)
 	darkness := longest(0, looks, judged, func(s State) bool { return !sighted(s) })
 	switch bearable := max(time.Duration(c.For), 2*time.Duration(c.Every), 2*interval); {

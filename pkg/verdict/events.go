@@ -3,36 +3,23 @@ package verdict
 import (
 	"math"
 
-	"chaosgate/pkg/plan"
 	"chaosgate/pkg/stat"
 )
 
 // z95 is the point of one-sided 95 % bounds.
 const z95 = stat.OneIn20
 
-// faultless is how many events without a single hit show, with 95 % confidence, that a proportion is below limit: the least n with
-// (1-limit)^n <= 0.05. It is 299 for 1 %. For 0, which no number of events shows, it is as many as for plan.Nought.
-func faultless(limit float64) float64 {
-	if limit <= 0 {
-		limit = plan.Nought
-	}
-	if limit >= 1 {
-		return 1
-	}
-	return math.Ceil(math.Log(0.05) / math.Log(1-limit))
-}
-
 // settling estimates how many events would settle whether a proportion that now looks like k in n is on one side of limit, by the distance
 // between the two: the bound's half width shrinks with the root of n. It is +Inf if the two are equal, other than at 0 and 100 %.
 func settling(k, n, limit float64) float64 {
 	p := k / n
 	if sheer(p, limit) {
-		return faultless(0)
+		return stat.Faultless(0)
 	}
 	distance := math.Abs(limit - p)
 	if distance == 0 {
 		return math.Inf(1)
 	}
 	need := z95 * z95 * math.Max(p*(1-p), limit*(1-limit)) / (distance * distance)
-	return math.Ceil(math.Max(math.Max(need, faultless(limit)), n+1))
+	return math.Ceil(math.Max(math.Max(need, stat.Faultless(limit)), n+1))
 }

@@ -11,10 +11,7 @@ import (
 // judgeHold judges a continuous check. A look without evidence is not a pass: it can cost the check its PASS, but only looks
 // that failed can make it FAIL.
 func judgeHold(c plan.Check, looks []journal.Observation) Judgement {
-	judged := make([]Judgement, len(looks))
-	for i, o := range looks {
-		judged[i] = JudgeLook(c, o)
-	}
+	judged := judgeEach(c, looks)
 	switch {
 	case c.Hold.MinRatio > 0:
 		return holdRatio(c, judged)
@@ -23,6 +20,14 @@ func judgeHold(c plan.Check, looks []journal.Observation) Judgement {
 	default:
 		return holdAll(judged)
 	}
+}
+
+func judgeEach(c plan.Check, looks []journal.Observation) []Judgement {
+	judged := make([]Judgement, len(looks))
+	for i, o := range looks {
+		judged[i] = JudgeLook(c, o)
+	}
+	return judged
 }
 
 func count(judged []Judgement, counts func(State) bool) int {

@@ -10,6 +10,7 @@ import (
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/quantity"
+	"chaosgate/pkg/stat"
 )
 
 func series(values ...float64) []metrics.Series {
@@ -180,7 +181,7 @@ func TestAProportionNeedsEnoughEvents(t *testing.T) {
 }
 
 func TestFaultlessEvents(t *testing.T) {
-	if n := faultless(0.01); n != 299 {
+	if n := stat.Faultless(0.01); n != 299 {
 		t.Errorf("%v faultless events show less than 1 %%, want 299", n)
 	}
 }

@@ -145,11 +145,11 @@ func judgeRatio(e plan.Expect, o journal.Observation) Judgement {
 	kept := sheer(part/total, limit)
 	switch e.Op {
 	case plan.Max:
-		j.State = side((high <= limit || kept) && total >= faultless(limit), low > limit && !kept)
+		j.State = side((high <= limit || kept) && total >= stat.Faultless(limit), low > limit && !kept)
 	case plan.Min:
-		j.State = side((low >= limit || kept) && total >= faultless(1-limit), high < limit && !kept)
+		j.State = side((low >= limit || kept) && total >= stat.Faultless(1-limit), high < limit && !kept)
 	case plan.Equals:
-		j.State = side(kept && total >= faultless(0), (low > limit || high < limit) && !kept)
+		j.State = side(kept && total >= stat.Faultless(0), (low > limit || high < limit) && !kept)
 	case plan.Between:
 		j.State = side(low >= limit && high <= e.High, high < limit || low > e.High)
 		if e.High < 1 && (limit == 0 || part/total > (limit+e.High)/2) {

@@ -115,13 +115,9 @@ func writable(parent string) error {
 }
 
 func removeDeadTries(parent string) {
-	all, _ := os.ReadDir(parent) // a folder that cannot be read cannot be written either, which is said next
-	for _, entry := range all {
-		name, ours := strings.CutPrefix(entry.Name(), tryPrefix)
-		pid, _, _ := strings.Cut(name, "-")
-		if _, err := os.Stat("/proc/" + pid); ours && errors.Is(err, fs.ErrNotExist) {
-			_ = os.Remove(filepath.Join(parent, entry.Name())) // it is empty, or not what it seems to be
-		}
+	left, _ := proc.LeftByDead(parent, tryPrefix) // a folder that cannot be read cannot be written either, which is said next
+	for _, dir := range left {
+		_ = os.Remove(dir) // it is empty, or not what it seems to be
 	}
 }
 
