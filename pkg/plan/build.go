@@ -53,13 +53,6 @@ const (
 	fewIntervals   = 4
 )
 
-// LeastSamples is how many samples a side a comparison with the baseline takes; mostSamples is how many are enough.
-const (
-	LeastSamples = 10
-	mostSamples  = 20
-	spareSamples = 3 // that a late scrape or the ends may cost
-)
-
 // Build decides one experiment, offline. The problems have the places of the file; with an error among them there is no plan.
 func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	b := &builder{spec: e, site: site}
@@ -88,23 +81,6 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 		return nil, b.problems
 	}
 	return &b.plan, b.problems
-}
-
-// alone answers the faults that keep the whole machine busy.
-func (b *builder) alone() []string {
-	if slices.Contains(b.site.Capabilities, target.CanConfine) {
-		return nil
-	}
-	var ids []string
-	for _, s := range b.plan.Steps {
-		if s.Fault == nil {
-			continue
-		}
-		if kind, ok := b.site.fault(s.Fault.Kind); ok && kind.Loads {
-			ids = append(ids, s.ID)
-		}
-	}
-	return ids
 }
 
 // builder decides one plan.
@@ -255,20 +231,6 @@ func (b *builder) steady() {
 			b.plan.SteadyFor = max(b.plan.SteadyFor, b.leastCompared(), b.comparedBefore(i, s))
 		}
 	}
-}
-
-// leastCompared is how long each side of a comparison with the baseline must be: its samples do not overlap, each needs two scrapes, and some are to spare.
-func (b *builder) leastCompared() Duration {
-	return (LeastSamples + spareSamples) * leastIntervals * b.plan.Interval
-}
-
-// comparedBefore is how long the steady state is observed for a comparison: as long as its own window, or its phase up to what is enough. A side with fewer samples
-// than the other would leave open what the other one could tell.
-func (b *builder) comparedBefore(i int, s *spec.Step) Duration {
-	if s.Window != "" {
-		return b.duration("/steps/"+strconv.Itoa(i)+"/window", s.Window, 0)
-	}
-	return min(b.phaseOf(s.During), mostSamples*leastIntervals*b.plan.Interval)
 }
 
 func (b *builder) recovery() {

@@ -183,25 +183,6 @@ func (b *builder) window(pointer string, s *spec.Step, c *Check) {
 	}
 }
 
-// sample cuts both sides of a comparison with the baseline into stretches of one length.
-func (b *builder) sample(pointer string, c *Check, phase Duration) {
-	if !c.Baseline || phase == 0 {
-		return
-	}
-	if c.Mode != AtEnd {
-		b.key(pointer+"/baseline", "baseline", "leave out every and within", "%s looks more than once; a comparison with the baseline looks once, over all of its phase", c.ID)
-	}
-	if c.Window > 0 {
-		phase = min(phase, c.Window)
-	}
-	if least := b.leastCompared(); phase < least {
-		b.key(pointer+"/baseline", "baseline", "look longer", "a comparison takes %d samples a side of two scrapes each, and %d to spare: %v; %s has %v", LeastSamples, spareSamples, time.Duration(least), c.ID, time.Duration(phase))
-	}
-	side := min(phase, b.plan.SteadyFor)
-	roomy := max(leastIntervals*b.plan.Interval*5/4, side/mostSamples) // two scrapes are in it, also when one is a little late
-	c.Sample = max(leastIntervals*b.plan.Interval, min(roomy, side/(LeastSamples+spareSamples)))
-}
-
 func (b *builder) phaseOf(id string) Duration {
 	for i := range b.spec.Steps {
 		if b.spec.Steps[i].ID == id {

@@ -8,6 +8,7 @@ import (
 
 	"chaosgate/pkg/dag"
 	"chaosgate/pkg/stat"
+	"chaosgate/pkg/target"
 )
 
 // schedule computes when each step starts and how long it takes if all goes well, and the longest chain.
@@ -240,4 +241,21 @@ func needed(c Check, e Expect) (float64, string) {
 		return stat.Faultless(0), "showing a ratio of " + e.Written
 	}
 	return 0, ""
+}
+
+// alone answers the faults that keep the whole machine busy.
+func (b *builder) alone() []string {
+	if slices.Contains(b.site.Capabilities, target.CanConfine) {
+		return nil
+	}
+	var ids []string
+	for _, s := range b.plan.Steps {
+		if s.Fault == nil {
+			continue
+		}
+		if kind, ok := b.site.fault(s.Fault.Kind); ok && kind.Loads {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }

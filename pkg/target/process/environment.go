@@ -268,72 +268,11 @@ func (e *Environment) Resolve(_ context.Context, sel target.Selection) ([]target
 	return slices.Compact(found), nil
 }
 
-// URL implements target.Environment.
-func (e *Environment) URL(service string) (string, error) {
-	l, ok := e.links[target.Link{From: outside, To: service}]
-	if !ok {
-		return "", fmt.Errorf("service %q cannot be reached from outside: it needs a port named %s; those that have one: %s", service, httpPort, strings.Join(e.reachable(), ", "))
-	}
-	return "http://" + l.address(), nil
-}
-
-func (e *Environment) reachable() []string {
-	var names []string
-	for l := range e.links {
-		if l.From == outside {
-			names = append(names, l.To)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Scrapes implements target.Environment.
-func (e *Environment) Scrapes() []target.Scrape {
-	scrapes := []target.Scrape{}
-	for _, name := range slices.Sorted(maps.Keys(e.services)) {
-		s := e.services[name]
-		if s.spec.Metrics == "" {
-			continue
-		}
-		scrapes = append(scrapes, target.Scrape{
-			URL:    fmt.Sprintf("http://127.0.0.1:%d%s", s.port(httpPort), s.spec.Metrics),
-			Labels: map[string]string{"service": name, "instance": s.instance},
-		})
-	}
-	return scrapes
-}
-
 // shortID is a name for folders outside, unique for the run and experiment.
 func shortID(id string) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(id)) // never fails
 	return fmt.Sprintf("%s%016x", ownPrefix, h.Sum64())
-}
-
-// Database implements target.Databaser. A path that is not absolute is below the instance's data folder.
-func (e *Environment) Database(t target.Target, name string) (string, error) {
-	s, err := e.service(t)
-	if err != nil {
-		return "", err
-	}
-	names := slices.Sorted(maps.Keys(s.spec.Databases))
-	switch {
-	case len(names) == 0:
-		return "", fmt.Errorf("service %s has no databases in chaos.yaml", s.name)
-	case name == "" && len(names) == 1:
-		name = names[0]
-	case !slices.Contains(names, name):
-		return "", fmt.Errorf("service %s has no database %q; it has %s", s.name, name, strings.Join(names, ", "))
-	}
-	path, err := s.known().expand(s.spec.Databases[name])
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.data, path)
-	}
-	return path, nil
 }
 
 // downTimeout bounds taking down what a failed Up has started.
