@@ -12,6 +12,7 @@ import (
 const (
 	CallersRequests = "chaos_requests_total"
 	CallersLatency  = "chaos_request_duration_seconds"
+	CallersWaiting  = "chaos_requests_waiting"
 )
 
 // Callers is the name of the place from which the traffic comes.

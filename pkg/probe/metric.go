@@ -21,6 +21,8 @@ const (
 	eventsLast     = "in_last_bucket"
 	eventsBound    = "last_bound"
 	eventsPresence = "presence"
+	eventsWaiting  = "waiting"
+	eventsSlowest  = "with_waiting_slowest"
 
 	eventsAsked         = "samples_asked"
 	eventsBaselineAsked = "baseline_samples_asked"

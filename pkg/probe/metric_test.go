@@ -382,7 +382,7 @@ func TestEventsAreNamedAsTheVerdictReadsThem(t *testing.T) {
 	for ours, theirs := range map[string]string{
 		eventsPart: verdict.EventsPart, eventsTotal: verdict.EventsTotal, eventsCount: verdict.EventsCount,
 		eventsLast: verdict.EventsLast, eventsBound: verdict.EventsBound, eventsPresence: verdict.EventsPresence,
-		eventsAsked: verdict.EventsAsked, eventsBaselineAsked: verdict.EventsBaselineAsked,
+		eventsWaiting: verdict.EventsWaiting, eventsSlowest: verdict.EventsSlowest, eventsAsked: verdict.EventsAsked, eventsBaselineAsked: verdict.EventsBaselineAsked,
 	} {
 		if ours != theirs {
 			t.Errorf("we write %q, the verdict reads %q", ours, theirs)

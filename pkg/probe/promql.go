@@ -25,6 +25,7 @@ func lookPromql(ctx context.Context, d Deps, c plan.Check, w Window) journal.Obs
 			q.count(ctx, eventsTotal, total)
 		}
 		selectors := q.standsOn()
+		q.await(ctx, selectors...)
 		if p.NoData != "zero" || len(q.seen.Series) == 0 {
 			q.expect(ctx, selectors...)
 		}

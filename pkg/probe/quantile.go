@@ -21,8 +21,11 @@ func lookQuantile(ctx context.Context, d Deps, c plan.Check, w Window) journal.O
 			return
 		}
 		q.count(ctx, eventsCount, e.Count)
-		bound, beyond := metrics.LastBound(p.Q, q.ask(ctx, e.Buckets, q.to))
+		buckets := q.ask(ctx, e.Buckets, q.to)
+		bound, beyond := metrics.LastBound(p.Q, buckets)
 		q.seen.Events[eventsBound], q.seen.Events[eventsLast] = bound, number(beyond)
+		q.await(ctx, p.Of)
+		q.awaitSlowest(ctx, p.Q, p.Of, buckets)
 		q.expect(ctx, selectorsOf(e.Buckets)...)
 		q.trace(ctx, selectorsOf(e.Buckets)...)
 		q.missing("nothing is selected by " + p.Of)

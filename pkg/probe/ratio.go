@@ -20,6 +20,7 @@ func lookRatio(ctx context.Context, d Deps, c plan.Check, w Window) journal.Obse
 			q.count(ctx, eventsPart, e.Part)
 			q.count(ctx, eventsTotal, e.Total)
 		}
+		q.await(ctx, r.Total)
 		q.expect(ctx, r.Total, r.Part)
 		q.trace(ctx, r.Total, r.Part)
 		q.missing("nothing is selected by " + r.Total)

@@ -19,6 +19,7 @@ import (
 const (
 	requestsTotal   = plan.CallersRequests
 	requestDuration = plan.CallersLatency
+	requestsWaiting = plan.CallersWaiting
 )
 
 // Service is what the callers are called among the services.
@@ -42,6 +43,7 @@ type counter struct {
 	buckets   []uint64 // one a bound, and one beyond
 	seconds   float64
 	cancelled uint64 // given up by us, so they say nothing about the service
+	underWay  underWay
 }
 
 // counts is safe for concurrent use.
@@ -58,7 +60,7 @@ func (c *counts) of(l plan.Traffic) *counter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byKey[k] == nil {
-		n := &counter{statuses: map[string]uint64{}, buckets: make([]uint64, len(bounds)+1)}
+		n := &counter{statuses: map[string]uint64{}, buckets: make([]uint64, len(bounds)+1), underWay: underWay{sent: map[uint64]time.Time{}}}
 		for _, status := range born {
 			n.statuses[status] = 0
 		}
@@ -69,9 +71,9 @@ func (c *counts) of(l plan.Traffic) *counter {
 
 // add counts an answer; code 0 is none.
 func (c *counts) add(to *counter, code uint16, took time.Duration) {
-	status := noAnswer
+	status, answer := noAnswer, time.Duration(0)
 	if code != 0 {
-		status = strconv.Itoa(int(code))
+		status, answer = strconv.Itoa(int(code)), took
 	}
 	seconds := took.Seconds()
 	bucket, _ := slices.BinarySearch(bounds, seconds)
@@ -80,6 +82,7 @@ func (c *counts) add(to *counter, code uint16, took time.Duration) {
 	to.statuses[status]++
 	to.buckets[bucket]++
 	to.seconds += seconds
+	to.underWay.longest = max(to.underWay.longest, answer)
 }
 
 func (c *counts) cancel(to *counter) {
@@ -126,7 +129,7 @@ func (g *Generator) collect(statuses []string) []metrics.Sample {
 		for _, status := range slices.Sorted(maps.Keys(n.statuses)) {
 			all = append(all, k.sample(requestsTotal, "status", status, float64(n.statuses[status])))
 		}
-		all = append(all, n.histogram(k)...)
+		all = append(append(all, n.histogram(k)...), n.waiting(k))
 	}
 	return all
 }

@@ -81,15 +81,15 @@ func workers(l plan.Traffic) uint64 {
 }
 
 func (g *Generator) send(ctx context.Context, l plan.Traffic, t vegeta.Target) {
+	counter := g.counts.of(l)
 	client := &http.Client{
-		Transport:     g.transport,
+		Transport:     awaited{g.transport, g.counts, counter},
 		Timeout:       time.Duration(l.Timeout),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	attacker := vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(1), vegeta.MaxWorkers(workers(l)), vegeta.MaxBody(0))
 	pace := &pacer{interval: 1 / l.Rate, stop: ctx.Done()}
 	g.pacers = append(g.pacers, pace)
-	counter := g.counts.of(l)
 	results := attacker.Attack(vegeta.NewStaticTargeter(t), pace, 0, "")
 	g.readers.Go(func() {
 		for r := range results {

@@ -378,3 +378,33 @@ func TestWorkers(t *testing.T) {
 		}
 	}
 }
+
+// What is usual for a slow service is not waited for too long; what takes longer than ever is.
+func TestRequestsThatHangAreCounted(t *testing.T) {
+	c := newCounts()
+	n := c.of(plan.Traffic{Service: "a", Path: "/"})
+	now := time.Now()
+	n.underWay.sent = map[uint64]time.Time{1: now.Add(-time.Second / 2), 2: now.Add(-1500 * time.Millisecond), 3: now.Add(-3 * time.Second)}
+	if got := n.underWay.hung(now); got != 2 {
+		t.Errorf("%g requests hang, want the two that are older than a second", got)
+	}
+	c.add(n, 0, 10*time.Second) // given up: no answer
+	c.add(n, 200, 2*time.Second)
+	if got := n.underWay.hung(now); got != 1 {
+		t.Errorf("%g requests hang, want the one that is older than the slowest answer", got)
+	}
+
+	g := start(t, hang(t), plan.Traffic{Service: "a", Method: "GET", Path: "/", Rate: 50, Timeout: plan.Duration(3 * time.Second)})
+	eventually(t, "requests hang", func() bool { return value(g, "chaos_requests_waiting", "to", "a", "path", "/", "method", "GET") >= 20 })
+	for _, s := range g.Collect() {
+		if s.Name == "chaos_requests_waiting" && s.Counter {
+			t.Error("what waits is told as a counter")
+		}
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	g.Stop(ended)
+	if v := value(g, "chaos_requests_waiting"); v != 0 {
+		t.Errorf("%g requests hang after the end", v)
+	}
+}

@@ -22,6 +22,7 @@ const (
 	RuleBucket   = "last-bucket"     // the quantile is beyond the histogram's last bound
 	RuleBaseline = "no-baseline"     // nothing to compare with
 	RuleCoverage = "coverage"        // a target was not scraped often enough
+	RuleWaiting  = "unanswered"      // too many requests had no answer yet when the window ended
 	RuleWarnings = "source-warnings" // the metrics source said that its answer is incomplete
 	RuleHold     = "hold"            // of a continuous check
 	RuleWithin   = "within"          // of a check that must hold eventually

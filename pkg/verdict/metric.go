@@ -21,6 +21,9 @@ const (
 	EventsLast     = "in_last_bucket" // of quantile: 1 if it lies beyond the last finite bound
 	EventsBound    = "last_bound"     // of quantile: that bound
 	EventsPresence = "presence"       // of promql with noData: zero: how many series the presence selector found
+	EventsWaiting  = "waiting"        // of what the callers count: how many requests they were still waiting for at the window's end
+
+	EventsSlowest = "with_waiting_slowest" // of quantile: what it would be if those were slower than all others; absent if that is not known
 
 	EventsAsked         = "samples_asked"          // of a comparison: how many stretches of the window were asked for a sample
 	EventsBaselineAsked = "baseline_samples_asked" // likewise of the steady state
@@ -31,9 +34,15 @@ func judgeMetric(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
 	if len(o.Warnings) > 0 {
 		return Judgement{State: Inconclusive, Rule: RuleWarnings, Reason: "the metrics source warned: " + strings.Join(o.Warnings, "; ")}
 	}
+	if o.Missing != "" || len(o.Series) == 0 {
+		return judgeWaiting(c, e, o, judgeMissing(c, e, o))
+	}
+	return judgeWaiting(c, e, o, judgeCounted(c, e, o))
+}
+
+// judgeCounted judges what the counters hold.
+func judgeCounted(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
 	switch {
-	case o.Missing != "" || len(o.Series) == 0:
-		return judgeMissing(c, e, o)
 	case e.Op == plan.MaxIncrease || e.Op == plan.MaxDecrease:
 		return judgeChange(e, o)
 	case c.Probe.Ratio != nil:
