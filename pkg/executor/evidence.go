@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"chaosgate/pkg/journal"
@@ -13,12 +14,15 @@ import (
 	"chaosgate/pkg/verdict"
 )
 
+// coverageTimeout bounds what is asked about the scrapes of an experiment, and for its charts.
+const coverageTimeout = 5 * time.Second
+
 // keepEvidence records, when the work is done, what the metrics source knows beyond the looks: how faults spread, how well it has scraped, which counters
 // fell, what the charts show.
 func (x *experiment) keepEvidence(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	x.keepSignals(ctx)
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, coverageTimeout)
 	defer cancel()
 	services := x.measured()
 	x.keepCoverage(ctx, withCallers(services))
@@ -45,7 +49,28 @@ func (x *experiment) measured() []string {
 	return names
 }
 
-// keepCoverage records how well each target was scraped in the steady state, in the active phase of each fault, and in the recovery.
+// lookedOver holds the stretches that metric checks outside of active phases have looked over. It is safe for concurrent use.
+type lookedOver struct {
+	mu  sync.Mutex
+	all map[string]journal.Stretch // by step, the last attempt's
+}
+
+func (l *lookedOver) add(step string, s journal.Stretch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = map[string]journal.Stretch{}
+	}
+	l.all[step] = s
+}
+
+func (l *lookedOver) of(step string) journal.Stretch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[step]
+}
+
+// keepCoverage records how well each target was scraped in the steady state, in the active phase of each fault, while checks outside of those looked, and in the recovery.
 func (x *experiment) keepCoverage(ctx context.Context, services []string) {
 	keep := func(phase journal.PhaseName, step string, from, to time.Time) {
 		if from.IsZero() || !to.After(from) {
@@ -64,6 +89,8 @@ func (x *experiment) keepCoverage(ctx context.Context, services []string) {
 		if f := x.faults[s.ID]; f != nil {
 			keep(journal.Method, s.ID, f.from, f.to)
 		}
+		outside := x.outside.of(s.ID)
+		keep(journal.Method, s.ID, outside.From, outside.To)
 	}
 	if !x.recoveredAt.IsZero() {
 		keep(journal.Recovery, "", x.lastFaultOver(), x.recoveredAt)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -485,4 +486,23 @@ func TestUnknownFallsCloseTheGate(t *testing.T) {
 	l.resetsErr = errors.New("the server is gone")
 	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 30*ms), probeStep("look", "hit")), Inject)
 	closedWith(t, v, verdict.ExitInconclusive, "resets-unknown")
+}
+
+// How well targets were scraped is kept for each window that a required check may stand on.
+func TestCoverageIsKeptForChecksOutsideOfPhases(t *testing.T) {
+	later := probeStep("later", "", "hit")
+	later.Check.Window = 20 * ms
+	again := probeStep("again", "", "hit")
+	again.Check.Mode, again.Check.For = plan.Continuous, 20*ms
+	inside := probeStep("inside", "hit")
+	_, events := newLab(t).run(t.Context(), labPlan(faultStep("hit", 20*ms), inside, later, again), Inject)
+	kept := map[string]int{}
+	for _, e := range events {
+		if e.Type == journal.CoverageKept {
+			kept[e.Step]++
+		}
+	}
+	if want := map[string]int{"": 2, "hit": 1, "later": 1, "again": 1}; !maps.Equal(kept, want) {
+		t.Errorf("kept by step %v, want %v", kept, want)
+	}
 }

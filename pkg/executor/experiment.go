@@ -42,6 +42,7 @@ type experiment struct {
 	phase                phaseBox
 	clock                *clockWatch
 	starts               starts
+	outside              lookedOver
 }
 
 // starts counts how often the process of each instance was started.

@@ -122,6 +122,9 @@ func (x *experiment) check(ctx context.Context, s plan.Step, attempt int) journa
 	default:
 		err = l.once(ctx)
 	}
+	if s.Check.Probe.Metric() && l.stage.fault == nil {
+		x.outside.add(s.ID, journal.Stretch{From: began, To: time.Now()})
+	}
 	if err != nil {
 		return stepFailure(ctx, err)
 	}

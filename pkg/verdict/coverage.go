@@ -16,7 +16,7 @@ const (
 	leastScrapes  = 4
 )
 
-// coverage is how well the targets were scraped in a phase; step is the fault whose active phase it is.
+// coverage is how well the targets were scraped in a phase; step is the fault whose active phase it is, or the check outside of those that looked over it.
 type coverage struct {
 	step string
 	journal.Coverage
@@ -44,6 +44,9 @@ func (r *record) judgeCoverage(e *Experiment) {
 		e.close("", Inconclusive, RuleCoverage, "how well the targets were scraped was not recorded")
 	}
 	for _, c := range r.coverage {
+		if r.optional(c.step) {
+			continue
+		}
 		if c.Error != "" {
 			e.close(c.step, Inconclusive, RuleCoverage, "how well the targets were scraped could not be asked: "+c.Error)
 			continue
@@ -67,10 +70,7 @@ func (r *record) judgeOthers(e *Experiment, c coverage) {
 }
 
 func (r *record) judgeScrapes(e *Experiment, c coverage, service string) {
-	where := string(c.Phase)
-	if c.step != "" {
-		where = "active phase of " + c.step
-	}
+	where := r.stretch(c)
 	seen := false
 	for _, t := range c.Targets {
 		if t.Service != service {
@@ -85,6 +85,26 @@ func (r *record) judgeScrapes(e *Experiment, c coverage, service string) {
 	if !seen && c.To.Sub(c.From) >= leastScrapes*time.Duration(r.plan.Interval) {
 		e.close(c.step, Inconclusive, RuleCoverage, fmt.Sprintf("%s was never scraped in the %s", service, where))
 	}
+}
+
+// stretch says in words what a coverage is of.
+func (r *record) stretch(c coverage) string {
+	i := slices.IndexFunc(r.plan.Steps, func(s plan.Step) bool { return s.ID == c.step })
+	switch {
+	case i < 0 && c.Phase == journal.Steady:
+		return string(c.Phase) + " (nothing was injected yet: if the machine is too busy, run fewer experiments at once)"
+	case i < 0:
+		return string(c.Phase)
+	case r.plan.Steps[i].Fault != nil:
+		return "active phase of " + c.step
+	default:
+		return "time in which " + c.step + " looked"
+	}
+}
+
+// optional says whether a step is a check that never decides.
+func (r *record) optional(step string) bool {
+	return slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool { return s.ID == step && s.Check != nil && !s.Check.Required })
 }
 
 // hit says whether a fault of the experiment acts on a service itself; faults on links do not keep a service from being scraped.

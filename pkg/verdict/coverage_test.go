@@ -76,3 +76,38 @@ func TestThinScrapesCloseTheGate(t *testing.T) {
 		}
 	}
 }
+
+// So is one that was not scraped while a check outside of any active phase looked, unless the check decides nothing.
+func TestThinScrapesOfAnyWindowCloseTheGate(t *testing.T) {
+	for required, says := range map[bool]string{true: "a-1 was scraped 20 of 40 times in the time in which later looked", false: ""} {
+		events := goodRun(t, func(e journal.Event) (journal.Event, bool) {
+			switch e.Type {
+			case journal.EnvironmentUp:
+				e.Data, _ = json.Marshal(journal.EnvironmentInfo{Services: []string{"a"}})
+			case journal.Planned:
+				p := samplePlan()
+				check := *p.Steps[1].Check
+				check.ID, check.Required = "later", required
+				p.Steps[1].During, p.Steps[1].ID, p.Steps[1].Check = "", "later", &check
+				e.Data, _ = json.Marshal(p)
+			}
+			if e.Step == "holds" {
+				e.Step = "later"
+			}
+			return e, e.Type != journal.CoverageKept
+		})
+		at := slices.IndexFunc(events, func(e journal.Event) bool { return e.Type == journal.EnvironmentDown })
+		for step, got := range map[string]float64{"": 40, "later": 20} {
+			c := journal.Coverage{Phase: journal.Method, To: time.Unix(10, 0), From: time.Unix(0, 0), Targets: []metrics.Covered{{Service: "a", Instance: "a-1", Expected: 40, Got: got}}}
+			if step == "" {
+				c.Phase = journal.Steady
+			}
+			data, _ := json.Marshal(c)
+			events = slices.Insert(events, at, journal.Event{Type: journal.CoverageKept, Experiment: "e", Step: step, Data: data})
+		}
+		v := decide(t, events)
+		if told := slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Rule == RuleCoverage && strings.Contains(r.Text, says) }); told != required {
+			t.Errorf("required: %v: gate %s, %+v", required, v.Gate, v.Reasons)
+		}
+	}
+}

@@ -14,7 +14,7 @@ func judgeHold(c plan.Check, looks []journal.Observation) Judgement {
 	judged := judgeEach(c, looks)
 	switch {
 	case c.Hold.MinRatio > 0:
-		return holdRatio(c, judged)
+		return holdRatio(c, looks, judged)
 	case c.Hold.MaxBreach > 0:
 		return holdBreach(c, looks, judged)
 	default:
@@ -51,19 +51,41 @@ func holdAll(judged []Judgement) Judgement {
 	return tell(j, fmt.Sprintf("%d of %d looks held", count(judged, passed), len(judged)))
 }
 
-func holdRatio(c plan.Check, judged []Judgement) Judgement {
-	total := float64(len(judged))
-	good := count(judged, passed)
-	bad := count(judged, failed)
-	text := fmt.Sprintf("%d of %d looks held, expected at least %g%%", good, len(judged), c.Hold.MinRatio*100)
+// holdRatio counts a look that did not hold together with those that fell out because it took so long: a service that hangs is not asked less often because of it.
+func holdRatio(c plan.Check, looks []journal.Observation, judged []Judgement) Judgement {
+	var total, good, bad float64
+	for i, j := range judged {
+		switch {
+		case passed(j.State):
+			good++
+			total++
+		case failed(j.State):
+			bad += due(c, looks[i])
+			fallthrough
+		default:
+			total += due(c, looks[i])
+		}
+	}
+	text := fmt.Sprintf("%g of %g looks held, expected at least %g%%", good, total, c.Hold.MinRatio*100)
+	if out := total - float64(len(looks)); out > 0 {
+		text += fmt.Sprintf(" (%g were due while others hung)", out)
+	}
 	switch {
-	case float64(good)/total >= c.Hold.MinRatio:
+	case good/total >= c.Hold.MinRatio:
 		return tell(firstOf(judged, Pass), text)
-	case (total-float64(bad))/total < c.Hold.MinRatio:
+	case (total-bad)/total < c.Hold.MinRatio:
 		return tell(firstOf(judged, Fail), text)
 	default:
 		return tell(unclear(judged), text)
 	}
+}
+
+// due is how many looks were due until one was over, itself included.
+func due(c plan.Check, o journal.Observation) float64 {
+	if c.Every <= 0 {
+		return 1
+	}
+	return float64(1 + max(0, time.Duration(o.Took)/time.Duration(c.Every)))
 }
 
 func holdBreach(c plan.Check, looks []journal.Observation, judged []Judgement) Judgement {

@@ -6,6 +6,7 @@ import (
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/target"
 )
 
 // What the last look saw lasts to the end of the phase, by the check's own time or by that of its step.
@@ -49,5 +50,22 @@ func TestAStepKnowsHowLongItTook(t *testing.T) {
 	}
 	if s.took() != 2*time.Second {
 		t.Errorf("it took %v, want 2s", s.took())
+	}
+}
+
+// A look that hangs keeps others from being made. Those have not held either.
+func TestALookThatHangsCostsThoseThatFellOut(t *testing.T) {
+	check := promql("", "", atMost(5))
+	check.Mode, check.Every, check.Hold = plan.Continuous, plan.Duration(250*time.Millisecond), plan.Hold{MinRatio: 0.75}
+	for pattern, want := range map[string]State{"++++++-": Fail, "++++++!": Error, "+++++++": Pass} {
+		seen := looks(pattern)
+		last := &seen[len(seen)-1]
+		if j := Judge(check, seen); j.State != Pass {
+			t.Fatalf("%s: got %v: %s", pattern, j.State, j.Reason)
+		}
+		last.Took = target.Duration(2 * time.Second)
+		if j := Judge(check, seen); j.State != want {
+			t.Errorf("%s, the last for 2 s: got %v: %s; want %v", pattern, j.State, j.Reason, want)
+		}
 	}
 }
