@@ -58,9 +58,6 @@ func (x *experiment) lookSteady(ctx context.Context, chosen func(plan.Check) boo
 	return true
 }
 
-// lookTimeout bounds a single look that has no timeout of its own.
-const lookTimeout = 5 * time.Second
-
 // warnOfJump spoils what a metric check has seen once the clock has jumped: nothing is shown by it, neither good nor bad.
 func (x *experiment) warnOfJump(c plan.Check, o *journal.Observation) {
 	if !c.Probe.Metric() {
@@ -77,11 +74,11 @@ func (x *experiment) warnOfJump(c plan.Check, o *journal.Observation) {
 
 // look looks once. since is what the offset counts from.
 func (x *experiment) look(ctx context.Context, c plan.Check, w probe.Window, since time.Time) journal.Observation {
-	limit := time.Duration(c.Timeout)
+	limit := c.Timeout
 	if limit == 0 {
-		limit = lookTimeout
+		limit = plan.LookTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(limit))
 	defer cancel()
 	offset := time.Since(since)
 	o := x.parts.Look(ctx, x.deps, c, w)

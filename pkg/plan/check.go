@@ -13,6 +13,9 @@ import (
 	"chaosgate/pkg/spec"
 )
 
+// LookTimeout bounds a look that has no timeout of its own.
+const LookTimeout = Duration(5 * time.Second)
+
 // stepCheck is check for a step: it may reuse a check of the steady state, and it says when it looks.
 func (b *builder) stepCheck(pointer string, s *spec.Step) Check {
 	c := Check{}
@@ -31,6 +34,9 @@ func (b *builder) stepCheck(pointer string, s *spec.Step) Check {
 	c.Required = s.Required == nil || *s.Required
 	b.mode(pointer, s, &c)
 	b.window(pointer, s, &c)
+	if phase := b.phaseOf(s.During); c.Mode == AtStart && c.Timeout == 0 && phase > 0 && phase < LookTimeout {
+		c.Timeout = phase // a fault must not last longer because a service does not answer
+	}
 	return c
 }
 

@@ -188,7 +188,8 @@ func TestWhatAPlanRefuses(t *testing.T) {
 	sent := func(name string) []string {
 		return []string{"path: /work, rate: 50/s", `path: /work, rate: 50/s, headers: {Authorization: "Bearer ${secret.` + name + `}"}`}
 	}
-	dimension := site()
+	dimension, lonely := site(), site()
+	lonely.Environment.Services["hermit"] = spec.Service{}
 	dimension.Environment.Thresholds["p99"] = "80%"
 	for name, c := range map[string]struct {
 		site    Site
@@ -202,6 +203,8 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"link the other way":  {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, to: service-a}"}, "no link from service-b to service-a"},
 		"a list half linked":  {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], to: service-b}"}, "no link from service-b to service-b"},
 		"a pick half linked":  {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], pick: random, to: service-b}"}, "no link from service-b to service-b"},
+		"no link at all":      {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit}"}, "hermit has no link"},
+		"a pick of no link":   {lonely, []string{"{service: service-a, to: service-b}", "{service: [service-b, hermit], pick: random}"}, "hermit has no link"},
 		"to without link":     {site(), []string{"pick: random}", "to: service-a}"}, "does not act on a link"},
 		"instances":           {site(), []string{"to: service-b}", "to: service-b, instances: half}"}, "instances is"},
 		"parameter unknown":   {site(), []string{"delay: 300ms}", "delay: 300ms, jiter: 5ms}"}, `no parameter "jiter"`},
@@ -315,5 +318,29 @@ func TestMermaidQuotesEverything(t *testing.T) {
 	p := Plan{Steps: []Step{{ID: "a\"]\nclick s0 \"javascript:x\"`<script>"}}}
 	if text := p.Mermaid(); strings.ContainsAny(strings.TrimPrefix(text, "flowchart LR\n"), "<`") || strings.Count(text, "\n") != 2 {
 		t.Errorf("got %s", text)
+	}
+}
+
+// A look that waits longer than the phase it belongs to would hold the fault.
+func TestALookWaitsNoLongerThanItsPhase(t *testing.T) {
+	for name, c := range map[string]struct {
+		duration, step string
+		timeout        time.Duration
+	}{
+		"a short phase":        {"2s", "during: hit, http: {service: service-a, path: /}, expect: {status: 200}", 2 * time.Second},
+		"a long phase":         {"20s", "during: hit, http: {service: service-a, path: /}, expect: {status: 200}", 0},
+		"a timeout of its own": {"2s", "during: hit, timeout: 1s, http: {service: service-a, path: /}, expect: {status: 200}", time.Second},
+		"after the phase":      {"2s", "needs: [hit], http: {service: service-a, path: /}, expect: {status: 200}", 0},
+	} {
+		text := "apiVersion: chaos/v1\nname: waits\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n" +
+			"  - {id: hit, fault: network.latency, target: {service: service-a, to: service-b}, with: {delay: 10ms}, duration: " + c.duration + "}\n  - {id: c, " + c.step + "}\n"
+		p, problems := Build(load(t, text), site())
+		if p == nil {
+			t.Errorf("%s: %v", name, problems)
+			continue
+		}
+		if got := time.Duration(p.Steps[1].Check.Timeout); got != c.timeout {
+			t.Errorf("%s: it waits %v, want %v", name, got, c.timeout)
+		}
 	}
 }

@@ -63,6 +63,8 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 	}
 	if s.Target.To != "" {
 		b.link(pointer+"/target/to", kind, f)
+	} else if kind.Link {
+		b.linked(pointer+"/target/service", f)
 	}
 	b.database(pointer+"/target/database", kind, s.Target)
 	with := map[string]string{}
@@ -164,15 +166,41 @@ func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
 	if !b.service(pointer, f.To) {
 		return
 	}
-	all := f.Selection.Services
-	if len(f.Candidates) > 0 {
-		all = f.Candidates // another seed picks another one
-	}
-	for _, from := range all {
+	for _, from := range f.mayHit() {
 		if service, known := b.site.Environment.Services[from]; known && !slices.Contains(service.Links, f.To) {
 			b.value(pointer, "target", b.otherWay(from, f.To), "there is no link from %s to %s", from, f.To)
 		}
 	}
+}
+
+// linked checks that each service that may be hit has a link, where all of them are meant.
+func (b *builder) linked(pointer string, f *Fault) {
+	for _, name := range f.mayHit() {
+		service, known := b.site.Environment.Services[name]
+		_, served := service.Ports[spec.HTTPPort]
+		if known && !served && len(service.Links) == 0 && !b.called(name) {
+			b.value(pointer, "target", "see links in chaos.yaml", "%s has no link that %s could act on: it calls no service, none calls it, and it has no port %s",
+				name, f.Kind, spec.HTTPPort)
+		}
+	}
+}
+
+// called says whether a service calls this one.
+func (b *builder) called(name string) bool {
+	for _, other := range b.site.Environment.Services {
+		if slices.Contains(other.Links, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayHit answers the services that a fault may hit: another seed picks another one of its candidates.
+func (f *Fault) mayHit() []string {
+	if len(f.Candidates) > 0 {
+		return f.Candidates
+	}
+	return f.Selection.Services
 }
 
 // otherWay hints at the link that exists.

@@ -39,6 +39,9 @@ type Weakened struct {
 	Services map[string]map[string]string `yaml:"services"` // service -> variables
 }
 
+// HTTPPort is the name of the port that traffic and callers reach.
+const HTTPPort = "http"
+
 // Service is one service on local processes. In Command and Env these are replaced: ${port.NAME}, ${data} (its own folder, made anew
 // for each experiment), ${link.SERVICE} (host:port of the link to that service), ${binary} (what Build built); in Env also ${secret.NAME}.
 type Service struct {

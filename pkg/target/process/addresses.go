@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -14,7 +15,7 @@ import (
 func (e *Environment) URL(service string) (string, error) {
 	l, ok := e.links[target.Link{From: outside, To: service}]
 	if !ok {
-		return "", fmt.Errorf("service %q cannot be reached from outside: it needs a port named %s; those that have one: %s", service, httpPort, strings.Join(e.reachable(), ", "))
+		return "", fmt.Errorf("service %q cannot be reached from outside: it needs a port named %s; those that have one: %s", service, spec.HTTPPort, strings.Join(e.reachable(), ", "))
 	}
 	return "http://" + l.address(), nil
 }
@@ -39,7 +40,7 @@ func (e *Environment) Scrapes() []target.Scrape {
 			continue
 		}
 		scrapes = append(scrapes, target.Scrape{
-			URL:    fmt.Sprintf("http://127.0.0.1:%d%s", s.port(httpPort), s.spec.Metrics),
+			URL:    fmt.Sprintf("http://127.0.0.1:%d%s", s.port(spec.HTTPPort), s.spec.Metrics),
 			Labels: map[string]string{"service": name, "instance": s.instance},
 		})
 	}

@@ -18,9 +18,6 @@ type Problem struct {
 
 func (p *Problem) Error() string { return strings.TrimPrefix(p.Pointer, "/") + ": " + p.Message }
 
-// httpPort is the name of the port that traffic reaches.
-const httpPort = "http"
-
 // CheckService finds what is wrong with a service before anything is started: references, links, ports, readiness and settings. Services are all services of the
 // environment. Every error is a *Problem. It is pure.
 func CheckService(name string, s spec.Service, services map[string]spec.Service) []error {
@@ -54,15 +51,15 @@ func checkLink(from, to string, services map[string]spec.Service) string {
 		return "a service cannot have a link to itself"
 	}
 	if _, ok := entrance(s); !ok {
-		return fmt.Sprintf("service %q has no port that a link could lead to; it needs one named %s", to, httpPort)
+		return fmt.Sprintf("service %q has no port that a link could lead to; it needs one named %s", to, spec.HTTPPort)
 	}
 	return ""
 }
 
 // entrance is the name of the port that links lead to: http, or the only one.
 func entrance(s spec.Service) (string, bool) {
-	if _, ok := s.Ports[httpPort]; ok {
-		return httpPort, true
+	if _, ok := s.Ports[spec.HTTPPort]; ok {
+		return spec.HTTPPort, true
 	}
 	for name := range s.Ports {
 		return name, len(s.Ports) == 1
@@ -72,7 +69,7 @@ func entrance(s spec.Service) (string, bool) {
 
 func checkPaths(s spec.Service) []error {
 	var errs []error
-	_, hasHTTP := s.Ports[httpPort]
+	_, hasHTTP := s.Ports[spec.HTTPPort]
 	for _, p := range []struct{ pointer, path string }{{"/ready/http", s.Ready.HTTP}, {"/metrics", s.Metrics}} {
 		switch {
 		case p.path == "":

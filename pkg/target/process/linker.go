@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -17,7 +18,7 @@ import (
 func (e *Environment) openLinks() error {
 	for _, name := range slices.Sorted(maps.Keys(e.services)) {
 		s := e.services[name]
-		if _, ok := s.spec.Ports[httpPort]; ok {
+		if _, ok := s.spec.Ports[spec.HTTPPort]; ok {
 			if err := e.openLink(outside, s); err != nil {
 				return err
 			}
@@ -154,7 +155,7 @@ func (e *Environment) RoundTrip(ctx context.Context, key target.Link) (time.Dura
 	}
 	began := time.Now()
 	sp := e.services[key.To].spec
-	if _, ok := sp.Ports[httpPort]; !ok {
+	if _, ok := sp.Ports[spec.HTTPPort]; !ok {
 		return 0, errors.New("the round trip of a link is measured over HTTP, and " + key.To + " has no port named http")
 	}
 	path := sp.Ready.HTTP

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"chaosgate/pkg/spec"
 )
 
 // Polling for readiness begins fast, so that an environment starts fast, and slows down so that a slow service is not kept busy.
@@ -21,7 +23,7 @@ func (s *service) probeReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pollTry)
 	defer cancel()
 	if s.spec.Ready.HTTP != "" {
-		return get(ctx, fmt.Sprintf("http://127.0.0.1:%d%s", s.port(httpPort), s.spec.Ready.HTTP))
+		return get(ctx, fmt.Sprintf("http://127.0.0.1:%d%s", s.port(spec.HTTPPort), s.spec.Ready.HTTP))
 	}
 	if _, ok := entrance(s.spec); !ok {
 		return nil // without a port to ask for, started is ready
@@ -37,7 +39,7 @@ func (s *service) probeReady(ctx context.Context) error {
 // readyTried says what probeReady does.
 func (s *service) readyTried() string {
 	if s.spec.Ready.HTTP != "" {
-		return fmt.Sprintf("GET http://127.0.0.1:%d%s", s.port(httpPort), s.spec.Ready.HTTP)
+		return fmt.Sprintf("GET http://127.0.0.1:%d%s", s.port(spec.HTTPPort), s.spec.Ready.HTTP)
 	}
 	return "a TCP connection to " + s.upstream()
 }
