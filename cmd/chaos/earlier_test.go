@@ -35,6 +35,11 @@ func TestAMovedCheckoutIsRolledBack(t *testing.T) {
 			t.Errorf("%s: the journal's own run is %+v, %v", filepath.Base(reports), l.Run, err)
 		}
 	}
+	last := filepath.Join(top, "last") // beside no registry
+	must(t, os.Symlink(filepath.Join(after, "r1"), last))
+	if l, err := leftoverOf(filepath.Join(last, journalFile)); err != nil || l.ID != "r1" || l.Journal != filepath.Join(after, "r1", journalFile) {
+		t.Errorf("by a link to its folder the run is %+v, %v", l.Run, err)
+	}
 }
 
 // No character of the path to a project is a pattern.

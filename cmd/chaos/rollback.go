@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -75,13 +76,18 @@ func rollbackOne(ctx context.Context, sys system, path string) error {
 // leftoverOf finds the run of a journal in the registry beside it. A journal that was moved away is not registered, and has no runner that lives.
 func leftoverOf(path string) (leftover, error) {
 	l := leftover{Run: guard.Run{ID: filepath.Base(filepath.Dir(path)), Journal: path}}
-	runs, err := guard.Runs(filepath.Dir(filepath.Dir(path)))
+	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return l, err
 	}
-	for _, r := range runs {
-		if r.Journal == path {
-			l.Run = r
+	for _, path := range []string{path, real} { // a link to the run's folder may lie beside another registry, or beside none
+		runs, err := guard.Runs(filepath.Dir(filepath.Dir(path)))
+		if err != nil {
+			return l, err
+		}
+		if i := slices.IndexFunc(runs, func(r guard.Run) bool { return r.Journal == path }); i >= 0 {
+			l.Run = runs[i]
+			break
 		}
 	}
 	return l, nil
