@@ -15,7 +15,7 @@ import (
 var (
 	repeats = flag.Int("repeated.times", 0, "how often TestTheGateIsNotFlaky runs all experiments")
 	busy    = flag.Int("repeated.busy", 0, "how many processors are kept busy meanwhile")
-	lanes   = flag.String("repeated.jobs", "4", "how many experiments run at once")
+	lanes   = flag.String("repeated.jobs", "3", "how many experiments run at once")
 )
 
 // tally counts what experiments came to, and keeps why one did not pass.
