@@ -4,6 +4,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"slices"
 
 	"chaosgate/services/internal/config"
 	"chaosgate/services/internal/server"
@@ -19,6 +20,9 @@ func run() int {
 	if err != nil {
 		config.Explain(os.Stderr, name, err)
 		return server.ExitUsage
+	}
+	if slices.Equal(os.Args[1:], []string{server.HealthCommand}) {
+		return server.CheckHealth(name, settings.Host, settings.Port, os.Stderr)
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
 	return server.Run(name, settings.Host, settings.Port, api.Handler(settings, log), log, os.Stderr)

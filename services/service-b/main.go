@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"chaosgate/services/internal/config"
@@ -22,6 +23,9 @@ func run() int {
 	if err != nil {
 		config.Explain(os.Stderr, name, err)
 		return server.ExitUsage
+	}
+	if slices.Equal(os.Args[1:], []string{server.HealthCommand}) {
+		return server.CheckHealth(name, settings.Host, settings.Port, os.Stderr)
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
 	db, err := store.Open(settings.DatabasePath, store.Options{BusyTimeout: settings.BusyTimeout, Synchronous: settings.Synchronous})
