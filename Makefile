@@ -52,9 +52,10 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
 images: ## what docker-compose.yml starts: static binaries on nothing
-	go build -trimpath -o bin/ ./services/service-a ./services/service-b
-	docker build -t chaosgate/service-a:dev --build-arg SERVICE=service-a -f services/Dockerfile bin
-	docker build -t chaosgate/service-b:dev --build-arg SERVICE=service-b -f services/Dockerfile bin
+	mkdir -p bin/images/data
+	CGO_ENABLED=0 go build -trimpath -o bin/images/ ./services/service-a ./services/service-b
+	docker build -t chaosgate/service-a:dev --build-arg SERVICE=service-a -f services/Dockerfile bin/images
+	docker build -t chaosgate/service-b:dev --build-arg SERVICE=service-b -f services/Dockerfile bin/images
 
 clean:
 	rm -rf bin .chaos
