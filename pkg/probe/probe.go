@@ -146,6 +146,9 @@ func ended(ctx context.Context, begun time.Time) (sentence string, ownLimit bool
 	if deadline, ok := ctx.Deadline(); ok && cause != nil {
 		limit = deadline.Sub(begun)
 	}
+	if limit <= 0 {
+		return "the time for the look was over before it could ask", false
+	}
 	return "no answer within " + round(limit).String(), true
 }
 

@@ -202,3 +202,18 @@ func TestALookWithoutAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Time that was over before anything was asked says nothing about who was to be asked.
+func TestALookThatComesTooLateIsNoFact(t *testing.T) {
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if sentence, fact := ended(ctx, time.Now()); fact || sentence != "the time for the look was over before it could ask" {
+		t.Errorf("got %q, a fact: %v", sentence, fact)
+	}
+	begun := time.Now().Add(-time.Second)
+	ctx, cancel = context.WithDeadline(t.Context(), begun.Add(500*time.Millisecond))
+	defer cancel()
+	if sentence, fact := ended(ctx, begun); !fact || sentence != "no answer within 500ms" {
+		t.Errorf("got %q, a fact: %v", sentence, fact)
+	}
+}
