@@ -139,3 +139,16 @@ func TestClock(t *testing.T) {
 		t.Errorf("offset: %q", got)
 	}
 }
+
+func TestMoreExperimentsThanProcessorsAreWarnedOf(t *testing.T) {
+	for _, c := range []struct {
+		jobs, processors int
+		want             string
+	}{
+		{1, 1, ""}, {2, 2, ""}, {3, 2, " on 2 processors (what they cannot carry is left undecided)"},
+	} {
+		if got := crowded(c.jobs, c.processors); got != c.want {
+			t.Errorf("%d at once on %d: got %q, want %q", c.jobs, c.processors, got, c.want)
+		}
+	}
+}

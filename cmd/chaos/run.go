@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -240,7 +241,7 @@ func (r running) options() executor.Options {
 func (r running) opening(id string) string {
 	text := fmt.Sprintf(textRunStarts, r.style.bold(id), plural(len(r.input.plans), "experiment"), r.input.environment, r.flags.seed)
 	if r.flags.jobs > 1 {
-		text += fmt.Sprintf(textRunJobs, r.flags.jobs)
+		text += fmt.Sprintf(textRunJobs, r.flags.jobs) + crowded(min(r.flags.jobs, len(r.input.plans)), runtime.NumCPU())
 	}
 	if r.flags.weakened != "" {
 		text += fmt.Sprintf(textRunWeakened, r.flags.weakened)
@@ -252,6 +253,14 @@ func (r running) opening(id string) string {
 		text += fmt.Sprintf(textRunControl, r.control)
 	}
 	return text
+}
+
+// crowded warns of more experiments at once than a machine carries: each is an environment, its traffic and its measuring.
+func crowded(jobs, processors int) string {
+	if jobs <= processors {
+		return ""
+	}
+	return fmt.Sprintf(textRunCrowded, processors)
 }
 
 // view chooses how the run is shown.

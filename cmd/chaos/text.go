@@ -154,6 +154,7 @@ const (
 	textRunDry        = ", dry run: nothing is injected"
 	textRunWeakened   = ", weakened: %s"
 	textRunJobs       = ", %d at once"
+	textRunCrowded    = " on %d processors (what they cannot carry is left undecided)"
 	textRunControl    = ", control %s: the gate must close"
 	textCannotStart   = "the run could not be started: %w"
 	textProgramsLeft  = "the programs that were copied for the run could not be removed: %w"
