@@ -24,6 +24,7 @@ test:
 	go test -p 1 ./...
 
 race:
+	CGO_ENABLED=1 go build -race $(RACE) # on all processors: -p 1 is for tests, that measure, and would be for this as well
 	CGO_ENABLED=1 go test -p 1 -race $(RACE)
 
 fuzz: ## every fuzz target there is
