@@ -135,14 +135,10 @@ func Only(text, label, value string) (string, error) {
 	return s.write(s.Name), nil
 }
 
-// Beside answers a plain selector of another metric, with the matchers of this one but for those of some labels. The error is a *ParseError.
-func Beside(text, name string, without ...string) (string, error) {
-	s, err := plainSelector(text)
-	if err != nil {
-		return "", err
-	}
-	s.Matchers = slices.DeleteFunc(s.Matchers, func(m *labels.Matcher) bool { return slices.Contains(without, m.Name) })
-	return s.write(name), nil
+// Beside answers a selector of another metric, with the matchers of this one but for those of some labels.
+func (s Selector) Beside(name string, without ...string) string {
+	s.Matchers = slices.DeleteFunc(slices.Clone(s.Matchers), func(m *labels.Matcher) bool { return slices.Contains(without, m.Name) })
+	return s.write(name)
 }
 
 // RatioExpr is the PromQL behind a ratio of two counters.

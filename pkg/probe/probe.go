@@ -55,16 +55,13 @@ func Catalogue() []Kind {
 	}
 }
 
-// defaultPatience bounds a look whose context has no deadline.
-const defaultPatience = 5 * time.Second
-
 // Look looks once. It never judges and never fails: what went wrong is in the observation, as Error if we could not look and as Missing if there
-// was nothing to see. It takes no longer than ctx allows, or 5 s if ctx has no deadline. Offset is left to the caller, who knows when the step began.
+// was nothing to see. It takes no longer than ctx allows, or plan.LookTimeout if ctx has no deadline. Offset is left to the caller, who knows when the step began.
 // It is safe for concurrent use.
 func Look(ctx context.Context, d Deps, c plan.Check, w Window) journal.Observation {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, defaultPatience)
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(plan.LookTimeout))
 		defer cancel()
 	}
 	begun := time.Now()

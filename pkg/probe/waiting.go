@@ -11,13 +11,12 @@ import (
 // await keeps how many requests the callers were still waiting for when the window ended, of those that some selectors count once they are answered: no counter holds
 // them yet, and a window that ends while a service hangs looks better than it was.
 func (q *inquiry) await(ctx context.Context, selectors ...string) {
-	window := metrics.WindowVariable
 	for _, s := range selectors {
 		waiting := ofCallers(s)
 		if waiting == "" {
 			continue
 		}
-		n := lone(q.ask(ctx, q.render("sum(last_over_time("+waiting+"["+window+"]))"), q.to))
+		n := lone(q.ask(ctx, q.render("sum(last_over_time("+waiting+"["+metrics.WindowVariable+"]))"), q.to))
 		if n != nil && *n > q.seen.Events[eventsWaiting] {
 			q.seen.Events[eventsWaiting] = *n
 		}
@@ -34,11 +33,7 @@ func ofCallers(selector string) string {
 	if !slices.Contains(known, all[0].Name) {
 		return ""
 	}
-	waiting, err := metrics.Beside(all[0].Text, plan.CallersWaiting, "status", "le")
-	if err != nil {
-		return ""
-	}
-	return waiting
+	return all[0].Beside(plan.CallersWaiting, "status", "le")
 }
 
 // awaitSlowest keeps the quantile as it would be if those that the callers still wait for took longer than all others: the higher quantile of the others that has as

@@ -83,7 +83,7 @@ func workers(l plan.Traffic) uint64 {
 func (g *Generator) send(ctx context.Context, l plan.Traffic, t vegeta.Target) {
 	counter := g.counts.of(l)
 	client := &http.Client{
-		Transport:     awaited{g.transport, g.counts, counter},
+		Transport:     sender{g.transport, g.counts, counter},
 		Timeout:       time.Duration(l.Timeout),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -290,7 +290,7 @@ func TestStopWaitsNoLongerThanTheTimeout(t *testing.T) {
 
 func TestStopGivesUpWhenItsContextEnds(t *testing.T) {
 	g := start(t, hang(t), plan.Traffic{Service: "a", Method: "GET", Path: "/", Rate: 100, Timeout: plan.Duration(time.Minute)})
-	eventually(t, "requests in flight", func() bool { return g.transport.flying.Load() >= 5 })
+	eventually(t, "requests in flight", func() bool { return g.counts.flying() >= 5 })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	begun := time.Now()
@@ -314,9 +314,9 @@ func TestTheEndOfTheContextEndsTheTraffic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "requests in flight", func() bool { return g.transport.flying.Load() >= 5 })
+	eventually(t, "requests in flight", func() bool { return g.counts.flying() >= 5 })
 	cancel()
-	eventually(t, "nothing in flight", func() bool { return g.transport.flying.Load() == 0 })
+	eventually(t, "nothing in flight", func() bool { return g.counts.flying() == 0 })
 	if sum := g.Stop(t.Context()); sum.Cancelled == 0 || sum.Failed != 0 {
 		t.Errorf("got %+v", sum)
 	}
@@ -407,4 +407,15 @@ func TestRequestsThatHangAreCounted(t *testing.T) {
 	if v := value(g, "chaos_requests_waiting"); v != 0 {
 		t.Errorf("%g requests hang after the end", v)
 	}
+}
+
+// flying is how many requests are under way, all loads together.
+func (c *counts) flying() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, to := range c.byKey {
+		n += len(to.underWay.sent)
+	}
+	return n
 }

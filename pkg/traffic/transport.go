@@ -6,15 +6,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // transport sends requests until stop ends; what is in flight then is given up.
 type transport struct {
-	stop   context.Context // kept here because the library that makes the requests gives them none
-	inner  *http.Transport
-	flying atomic.Int64 // requests in flight
+	stop  context.Context // kept here because the library that makes the requests gives them none
+	inner *http.Transport
 }
 
 func newTransport(stop context.Context) *transport {
@@ -26,12 +24,19 @@ func newTransport(stop context.Context) *transport {
 	}}
 }
 
+// sender is the transport of one load, whose requests are counted from sending until their answer has been read.
+type sender struct {
+	*transport
+	counts *counts
+	to     *counter
+}
+
 // RoundTrip implements http.RoundTripper.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t sender) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	forget := context.AfterFunc(t.stop, cancel)
-	t.flying.Add(1)
-	release := sync.OnceFunc(func() { forget(); cancel(); t.flying.Add(-1) })
+	ended := t.counts.send(t.to)
+	release := sync.OnceFunc(func() { forget(); cancel(); ended() })
 	req = req.Clone(ctx)
 	req.Header.Del("X-Vegeta-Seq") // only what the experiment says is sent
 	resp, err := t.inner.RoundTrip(req)

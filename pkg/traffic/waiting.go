@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"net/http"
 	"time"
 
 	"chaosgate/pkg/metrics"
@@ -30,7 +29,7 @@ func (u *underWay) hung(now time.Time) float64 {
 	return n
 }
 
-// send begins a request; the function it answers ends it, and may be called again.
+// send begins a request; the function it answers ends it.
 func (c *counts) send(to *counter) (ended func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,23 +48,4 @@ func (n *counter) waiting(k key) metrics.Sample {
 	s := k.sample(requestsWaiting, "", "", n.underWay.hung(time.Now()))
 	s.Counter = false
 	return s
-}
-
-// awaited is a transport whose requests are known from sending until their answer has been read.
-type awaited struct {
-	http.RoundTripper
-	counts *counts
-	to     *counter
-}
-
-// RoundTrip implements http.RoundTripper.
-func (a awaited) RoundTrip(req *http.Request) (*http.Response, error) {
-	ended := a.counts.send(a.to)
-	resp, err := a.RoundTripper.RoundTrip(req)
-	if err != nil {
-		ended()
-		return nil, err
-	}
-	resp.Body = &body{ReadCloser: resp.Body, release: ended}
-	return resp, nil
 }

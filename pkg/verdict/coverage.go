@@ -44,7 +44,7 @@ func (r *record) judgeCoverage(e *Experiment) {
 		e.close("", Inconclusive, RuleCoverage, "how well the targets were scraped was not recorded")
 	}
 	for _, c := range r.coverage {
-		if r.optional(c.step) {
+		if check := r.checkOf(c.step); check != nil && !check.Required {
 			continue
 		}
 		if c.Error != "" {
@@ -89,22 +89,26 @@ func (r *record) judgeScrapes(e *Experiment, c coverage, service string) {
 
 // stretch says in words what a coverage is of.
 func (r *record) stretch(c coverage) string {
-	i := slices.IndexFunc(r.plan.Steps, func(s plan.Step) bool { return s.ID == c.step })
 	switch {
-	case i < 0 && c.Phase == journal.Steady:
+	case c.Phase == journal.Steady:
 		return string(c.Phase) + " (nothing was injected yet: if the machine is too busy, run fewer experiments at once)"
-	case i < 0:
+	case c.step == "":
 		return string(c.Phase)
-	case r.plan.Steps[i].Fault != nil:
-		return "active phase of " + c.step
-	default:
+	case r.checkOf(c.step) != nil:
 		return "time in which " + c.step + " looked"
+	default:
+		return "active phase of " + c.step
 	}
 }
 
-// optional says whether a step is a check that never decides.
-func (r *record) optional(step string) bool {
-	return slices.ContainsFunc(r.plan.Steps, func(s plan.Step) bool { return s.ID == step && s.Check != nil && !s.Check.Required })
+// checkOf is the check that a step is, nil if it is none.
+func (r *record) checkOf(step string) *plan.Check {
+	for _, s := range r.plan.Steps {
+		if s.ID == step {
+			return s.Check
+		}
+	}
+	return nil
 }
 
 // hit says whether a fault of the experiment acts on a service itself; faults on links do not keep a service from being scraped.

@@ -53,17 +53,16 @@ func holdAll(judged []Judgement) Judgement {
 
 // holdRatio counts a look that did not hold together with those that fell out because it took so long: a service that hangs is not asked less often because of it.
 func holdRatio(c plan.Check, looks []journal.Observation, judged []Judgement) Judgement {
-	var total, good, bad float64
+	good := float64(count(judged, passed))
+	total, bad := good, 0.0
 	for i, j := range judged {
-		switch {
-		case passed(j.State):
-			good++
-			total++
-		case failed(j.State):
-			bad += due(c, looks[i])
-			fallthrough
-		default:
-			total += due(c, looks[i])
+		if passed(j.State) {
+			continue
+		}
+		n := due(c, looks[i])
+		total += n
+		if failed(j.State) {
+			bad += n
 		}
 	}
 	text := fmt.Sprintf("%g of %g looks held, expected at least %g%%", good, total, c.Hold.MinRatio*100)

@@ -34,15 +34,14 @@ func judgeMetric(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
 	if len(o.Warnings) > 0 {
 		return Judgement{State: Inconclusive, Rule: RuleWarnings, Reason: "the metrics source warned: " + strings.Join(o.Warnings, "; ")}
 	}
-	if o.Missing != "" || len(o.Series) == 0 {
-		return judgeWaiting(c, e, o, judgeMissing(c, e, o))
-	}
 	return judgeWaiting(c, e, o, judgeCounted(c, e, o))
 }
 
 // judgeCounted judges what the counters hold.
 func judgeCounted(c plan.Check, e plan.Expect, o journal.Observation) Judgement {
 	switch {
+	case o.Missing != "" || len(o.Series) == 0:
+		return judgeMissing(c, e, o)
 	case e.Op == plan.MaxIncrease || e.Op == plan.MaxDecrease:
 		return judgeChange(e, o)
 	case c.Probe.Ratio != nil:
