@@ -67,7 +67,7 @@ func openProcesses(o opening) (target.Environment, error) {
 		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
 		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+report.FileName(o.plan.Name)), LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)),
 		Orphans: o.orphans, Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services, Revealed: o.input.vault, Secrets: o.secrets,
-		Connect: func(stdin io.WriteCloser, stdout io.Reader) process.Client { return agent.NewClient(stdin, stdout) },
+		Connect: func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient { return agent.NewClient(stdin, stdout) },
 	}), nil
 }
 
@@ -77,9 +77,9 @@ func checkProcesses(doc *spec.Document, environment string, env spec.Environment
 	for _, name := range sortedKeys(env.Services) {
 		at := "/environments/" + spec.Escape(environment) + "/services/" + spec.Escape(name)
 		for _, err := range process.CheckService(name, env.Services[name], env.Services) {
-			var p *process.Problem
+			var p *target.Problem
 			if !errors.As(err, &p) {
-				p = &process.Problem{Message: err.Error()}
+				p = &target.Problem{Message: err.Error()}
 			}
 			problems = append(problems, diag.Problem{Span: doc.Value(at + p.Pointer), Severity: diag.Error, Rule: "service", Message: fmt.Sprintf("service %s: %s", name, p.Message)})
 		}

@@ -16,8 +16,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"chaosgate/pkg/diag"
 )
 
 // maxLine bounds one line of the conversation.
@@ -67,6 +65,7 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	CPUJob:        newCPU,
 	MemoryJob:     newMemory,
 	SQLiteLockJob: newSQLiteLock,
+	SignalJob:     newSignal,
 }
 
 // Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends. It returns nil if the
@@ -165,7 +164,7 @@ func (s *server) arm(r request) error {
 	make, ok := jobs[r.Job]
 	if !ok {
 		names := slices.Sorted(maps.Keys(jobs))
-		return fmt.Errorf("there is no job %q; there are %s%s", r.Job, strings.Join(names, ", "), diag.DidYouMean(r.Job, names))
+		return fmt.Errorf("there is no job %q; there are %s", r.Job, strings.Join(names, ", "))
 	}
 	j, err := make(r.Config)
 	if err != nil {

@@ -53,6 +53,16 @@ func (i *instance) look(ctx context.Context) error {
 	return nil
 }
 
+// byHand is what a person runs to take back what was done to the instance.
+func (i *instance) byHand(ctx context.Context, what target.Capability) string {
+	if b, ok := i.inspector.(target.ByHand); ok {
+		if command := b.ByHand(ctx, i.Target, what); command != "" {
+			return command
+		}
+	}
+	return rollback
+}
+
 // undo is one undo for this instance; data may be nil.
 func (i *instance) undo(kind string, data any, manual string) ([]target.Undo, error) {
 	text, err := json.Marshal(data)

@@ -99,7 +99,7 @@ func up(t *testing.T, change func(b *spec.Service)) *world {
 	opts := process.Options{
 		RunID: fmt.Sprintf("fault-%d", os.Getpid()), Experiment: strings.NewReplacer("/", "-", " ", "-").Replace(t.Name()), Root: dir, WorkDir: filepath.Join(dir, "chaos-data"),
 		LogDir: filepath.Join(dir, "logs"), Spec: spec.Environment{Services: map[string]spec.Service{"a": a, "b": b}}, Self: os.Args[0],
-		Connect: func(in io.WriteCloser, out io.Reader) process.Client { return agent.NewClient(in, out) },
+		Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
 	}
 	w := &world{Environment: process.New(opts), opts: opts}
 	must(t, w.Up(soon(t), func(target.Undo) error { return nil }))

@@ -31,7 +31,7 @@ func (o *outage) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := o.look(ctx); err != nil {
 		return nil, err
 	}
-	return o.undo(o.kind, nil, rollback)
+	return o.undo(o.kind, nil, o.byHand(ctx, target.CanStart))
 }
 
 // Inject implements Fault.

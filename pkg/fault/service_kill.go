@@ -35,7 +35,15 @@ type kill struct {
 }
 
 // Prepare implements Fault. There is nothing to undo.
-func (k *kill) Prepare(ctx context.Context) ([]target.Undo, error) { return nil, k.look(ctx) }
+func (k *kill) Prepare(ctx context.Context) ([]target.Undo, error) {
+	if err := k.look(ctx); err != nil {
+		return nil, err
+	}
+	if a, ok := k.killer.(target.Armer); ok {
+		return nil, a.Arm(ctx, k.Target, k.signal)
+	}
+	return nil, nil
+}
 
 // Inject implements Fault. The state is read again first: the instance may have been restarted since it was armed.
 func (k *kill) Inject(ctx context.Context) (Effect, error) {

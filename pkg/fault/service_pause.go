@@ -26,11 +26,7 @@ func (p *pause) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := p.look(ctx); err != nil {
 		return nil, err
 	}
-	manual := rollback
-	if p.before.PID > 0 {
-		manual = fmt.Sprintf("kill -s CONT -- -%d", p.before.PID) // as every shell takes it
-	}
-	return p.undo("service.pause", nil, manual)
+	return p.undo("service.pause", nil, p.byHand(ctx, target.CanPause))
 }
 
 // Inject implements Fault.

@@ -29,7 +29,7 @@ func (s *restart) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := s.look(ctx); err != nil {
 		return nil, err
 	}
-	return s.undo("service.restart", nil, rollback)
+	return s.undo("service.restart", nil, s.byHand(ctx, target.CanStart))
 }
 
 // Inject implements Fault.

@@ -146,6 +146,16 @@ type Killer interface {
 	Release(ctx context.Context, t Target) error
 }
 
+// Armer readies what Kill needs to hit an instance that is not held, so that the kill itself is a message. It is idempotent, and nothing that the target can feel.
+type Armer interface {
+	Arm(ctx context.Context, t Target, signal string) error
+}
+
+// ByHand says how a person takes back what was done to an instance, as a command; empty if there is none.
+type ByHand interface {
+	ByHand(ctx context.Context, t Target, what Capability) string
+}
+
 // Starter stops and starts an instance in an orderly way. Stop is SIGTERM, then SIGKILL after grace; it implies Hold.
 // Start returns when the instance is ready.
 type Starter interface {
@@ -207,6 +217,12 @@ type Helper interface {
 	PID() int
 	// Close ends the helper: it reverts, exits, and is waited for.
 	Close(ctx context.Context) error
+}
+
+// HelperClient speaks with a helper over its standard input and output; package agent has it.
+type HelperClient interface {
+	Arm(ctx context.Context, job string, config any) error
+	Call(ctx context.Context, command string) (json.RawMessage, error)
 }
 
 // Hoster runs a helper where its load is charged to the target: in its cgroup where one can be had, else beside it (Placement says which).

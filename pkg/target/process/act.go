@@ -239,6 +239,19 @@ func pids(ids []proc.ID) string {
 	return strings.Join(names, ", ")
 }
 
+// ByHand implements target.ByHand: what was paused can go on; whatever else was done, its services end with the run.
+func (e *Environment) ByHand(_ context.Context, t target.Target, what target.Capability) string {
+	s, err := e.service(t)
+	if err != nil || what != target.CanPause {
+		return ""
+	}
+	now, _ := s.look()
+	if now.process == nil {
+		return ""
+	}
+	return fmt.Sprintf("kill -s CONT -- -%d", now.process.PID()) // as every shell takes it
+}
+
 // Inspect implements target.Inspector. It asks the kernel for the process and the service itself for its readiness.
 func (e *Environment) Inspect(ctx context.Context, t target.Target) (target.Status, error) {
 	s, err := e.service(t)

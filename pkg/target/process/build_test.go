@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"chaosgate/pkg/spec"
-	"chaosgate/pkg/target"
 )
 
 func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
@@ -82,26 +81,6 @@ func TestPortsAreHeldUntilReleased(t *testing.T) {
 		if err := p.release(); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestEventsKeepTheirOrderAndEnd(t *testing.T) {
-	e := newEvents()
-	for i := range 1000 {
-		e.add(target.Event{Restarts: i})
-	}
-	e.close()
-	e.close()
-	e.add(target.Event{Restarts: -1})
-	n := 0
-	for ev := range e.out {
-		if ev.Restarts != n {
-			t.Fatalf("got %d, want %d", ev.Restarts, n)
-		}
-		n++
-	}
-	if n != 1000 {
-		t.Errorf("got %d events", n)
 	}
 }
 

@@ -8,22 +8,15 @@ import (
 	"strings"
 
 	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
 )
 
-// Problem is something wrong with a service in chaos.yaml. Pointer is a JSON pointer inside the service ("/env/DB_PATH").
-type Problem struct {
-	Pointer string
-	Message string
-}
-
-func (p *Problem) Error() string { return strings.TrimPrefix(p.Pointer, "/") + ": " + p.Message }
-
 // CheckService finds what is wrong with a service before anything is started: references, links, ports, readiness and settings. Services are all services of the
-// environment. Every error is a *Problem. It is pure.
+// environment. Every error is a *target.Problem. It is pure.
 func CheckService(name string, s spec.Service, services map[string]spec.Service) []error {
 	_, errs := readSettings(s)
 	problem := func(pointer, format string, args ...any) {
-		errs = append(errs, &Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
+		errs = append(errs, &target.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
 	}
 	if s.Build == "" && len(s.Command) == 0 {
 		problem("", "service %q has neither build nor command, so there is nothing to start", name)
@@ -74,9 +67,9 @@ func checkPaths(s spec.Service) []error {
 		switch {
 		case p.path == "":
 		case !strings.HasPrefix(p.path, "/"):
-			errs = append(errs, &Problem{Pointer: p.pointer, Message: fmt.Sprintf("%q is not a path; a path begins with /", p.path)})
+			errs = append(errs, &target.Problem{Pointer: p.pointer, Message: fmt.Sprintf("%q is not a path; a path begins with /", p.path)})
 		case !hasHTTP:
-			errs = append(errs, &Problem{Pointer: p.pointer, Message: "the service has no port named http to ask for " + p.path})
+			errs = append(errs, &target.Problem{Pointer: p.pointer, Message: "the service has no port named http to ask for " + p.path})
 		}
 	}
 	return errs
@@ -97,7 +90,7 @@ func checkReferences(s spec.Service) []error {
 	}
 	check := func(pointer, text string) {
 		if _, err := known.expand(text); err != nil {
-			errs = append(errs, &Problem{Pointer: pointer, Message: err.Error()})
+			errs = append(errs, &target.Problem{Pointer: pointer, Message: err.Error()})
 		}
 	}
 	for i, arg := range s.Command {

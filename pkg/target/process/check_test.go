@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
 )
 
 func TestCheckService(t *testing.T) {
@@ -53,9 +54,9 @@ func TestCheckService(t *testing.T) {
 				return
 			}
 			for _, err := range errs {
-				var p *Problem
+				var p *target.Problem
 				if !errors.As(err, &p) {
-					t.Fatalf("%v is no *Problem", err)
+					t.Fatalf("%v is no *target.Problem", err)
 				}
 				if p.Pointer == c.pointer && strings.Contains(p.Message, c.want) {
 					return

@@ -38,7 +38,7 @@ func (e *Environment) Down(ctx context.Context) error {
 	if e.workDir != "" {
 		errs = append(errs, removeWorkDir(e.workDir, e.marker))
 	}
-	e.events.close()
+	e.events.Close()
 	return errors.Join(errs...)
 }
 

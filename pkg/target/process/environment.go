@@ -27,7 +27,7 @@ type Environment struct {
 	opts   Options
 	id     string // run id/experiment
 	marker string
-	events *events
+	events *target.EventQueue
 	charge charge
 
 	services map[string]*service
@@ -51,13 +51,14 @@ var (
 	_ target.Databaser   = (*Environment)(nil)
 	_ target.OOMScorer   = (*Environment)(nil)
 	_ target.Marker      = (*Environment)(nil)
+	_ target.ByHand      = (*Environment)(nil)
 )
 
 // New makes an environment in which nothing is started yet.
 func New(opts Options) *Environment {
 	id := opts.RunID + "/" + opts.Experiment
 	return &Environment{
-		opts: opts, id: id, marker: proc.Marker(id), events: newEvents(),
+		opts: opts, id: id, marker: proc.Marker(id), events: target.NewEventQueue(),
 		services: map[string]*service{}, links: map[target.Link]*link{}, helpers: map[*helper]struct{}{},
 	}
 }
@@ -72,7 +73,7 @@ func (e *Environment) Marks() []string { return []string{e.marker} }
 func (e *Environment) Close() error { return nil }
 
 // Events implements target.Environment.
-func (e *Environment) Events() <-chan target.Event { return e.events.out }
+func (e *Environment) Events() <-chan target.Event { return e.events.Out() }
 
 // Up implements target.Environment. All services are started at once: each must bear that the ones it calls are not there yet.
 func (e *Environment) Up(ctx context.Context, record target.RecordUndo) error {
@@ -254,14 +255,14 @@ func (e *Environment) Resolve(_ context.Context, sel target.Selection) ([]target
 	if len(sel.Services) == 0 {
 		return nil, errors.New("nothing is selected: the selection names no service")
 	}
-	if err := checkInstances(sel.Instances); err != nil {
-		return nil, err
-	}
 	var found []target.Target
 	for _, name := range slices.Sorted(slices.Values(sel.Services)) {
 		s, err := e.service(target.Target{Ref: target.Ref{Service: name}})
 		if err != nil {
 			return nil, fmt.Errorf("there is no service %q here; there are %s", name, strings.Join(slices.Sorted(maps.Keys(e.services)), ", "))
+		}
+		if _, err := target.Pick(name, []string{s.instance}, sel); err != nil {
+			return nil, err
 		}
 		found = append(found, target.Target{Ref: target.Ref{Runtime: RuntimeName, Service: name, Instance: s.instance, ID: e.id + "/" + s.instance}})
 	}

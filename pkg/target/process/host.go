@@ -18,12 +18,6 @@ import (
 // helperTimeout bounds how long a helper may take to revert and exit when its stdin is closed.
 const helperTimeout = 5 * time.Second
 
-// Client speaks with a helper over its standard input and output; package agent has it.
-type Client interface {
-	Arm(ctx context.Context, job string, config any) error
-	Call(ctx context.Context, command string) (json.RawMessage, error)
-}
-
 // helper is an injector at work on a service: this program with the argument agent, a child like the services.
 type helper struct {
 	env     *Environment
@@ -31,7 +25,7 @@ type helper struct {
 	process *proc.Process
 	stdin   io.Closer
 	stdout  io.Closer
-	client  Client
+	client  target.HelperClient
 }
 
 // Host implements target.Hoster.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/proc"
-	"chaosgate/pkg/target/process"
+	"chaosgate/pkg/target"
 )
 
 // agent stands for the real helper, which is package agent's: it answers each line with its pid and the line, and reverts at the end of its input.
@@ -53,7 +53,7 @@ func hostWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, one(nil))
 	w.opts.Self = os.Args[0]
-	w.opts.Connect = func(in io.WriteCloser, out io.Reader) process.Client { return client{in, bufio.NewReader(out)} }
+	w.opts.Connect = func(in io.WriteCloser, out io.Reader) target.HelperClient { return client{in, bufio.NewReader(out)} }
 	h := newWorldOf(w.opts)
 	must(t, h.Up(soon(t), h.record))
 	t.Cleanup(func() {

@@ -162,7 +162,7 @@ func (e *Environment) RoundTrip(ctx context.Context, key target.Link) (time.Dura
 	if path == "" {
 		path = "/"
 	}
-	_, err = fetch(ctx, surveyor, "http://"+l.address()+path)
+	_, err = target.Fetch(ctx, surveyor, "http://"+l.address()+path)
 	took := time.Since(began)
 	if err != nil {
 		return took, fmt.Errorf("round trip %s -> %s: %w", key.From, key.To, err)

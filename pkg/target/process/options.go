@@ -23,7 +23,7 @@ type Options struct {
 	Binaries   map[string]string // service -> program, of Build
 	Self       string            // this program, to run helpers
 	// Connect speaks with a helper: agent.NewClient.
-	Connect func(stdin io.WriteCloser, stdout io.Reader) Client
+	Connect func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient
 	Orphans *proc.Orphans // of this program; nil if it takes in none
 	// Variables are added to a service's environment or replace its own: service -> name -> value. They are a weakened variant's.
 	Variables map[string]map[string]string

@@ -34,7 +34,7 @@ type service struct {
 	data     string
 	logPath  string
 	marks    []string // environment entries by which its processes are found: the environment's, and its own
-	events   *events
+	events   *target.EventQueue
 	links    func(to string) string // the near end of a link from this service
 
 	supervisor sync.WaitGroup

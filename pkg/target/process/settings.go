@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
 )
 
 // settings are a service's numbers, read, with their defaults.
@@ -32,7 +33,7 @@ const (
 func readSettings(s spec.Service) (settings, []error) {
 	var errs []error
 	problem := func(pointer, format string, args ...any) {
-		errs = append(errs, &Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
+		errs = append(errs, &target.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
 	}
 	duration := func(pointer, text string, otherwise time.Duration) time.Duration {
 		if text == "" {

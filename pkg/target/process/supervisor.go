@@ -70,7 +70,7 @@ func (s *service) runOnce() {
 	if now.ending {
 		_ = p.Kill() // Down came between the decision and the start, and has not seen this process
 	}
-	s.events.add(s.event(target.Started, p.PID(), now.restarts))
+	s.events.Add(s.event(target.Started, p.PID(), now.restarts))
 	ctx, stop := context.WithCancel(context.Background())
 	polled := make(chan struct{})
 	go func() { defer close(polled); s.becomeReady(ctx, p, now.started) }()
@@ -83,7 +83,7 @@ func (s *service) runOnce() {
 
 // becomeReady reports the moment from which the service is ready.
 func (s *service) becomeReady(ctx context.Context, p *proc.Process, began time.Time) {
-	if !s.pollReady(ctx) || ctx.Err() != nil {
+	if target.PollReady(ctx, s.probeReady) != nil || ctx.Err() != nil {
 		return
 	}
 	took := time.Since(began)
@@ -91,7 +91,7 @@ func (s *service) becomeReady(ctx context.Context, p *proc.Process, began time.T
 	now, _ := s.look()
 	e := s.event(target.Ready, p.PID(), now.restarts)
 	e.Took = target.Duration(took)
-	s.events.add(e)
+	s.events.Add(e)
 }
 
 func (s *service) couldNotStart(err error) {
@@ -191,12 +191,12 @@ func (s *service) decide(e target.Event, began time.Time, failed error) {
 			st.due = time.Now().Add(backoff(s.settings.backoff, st.streak))
 		}
 	})
-	s.events.add(e)
+	s.events.Add(e)
 	if now, _ := s.look(); now.gaveUp {
 		last := s.event(target.GaveUp, 0, now.restarts)
 		last.ExitCode = e.ExitCode
 		last.Detail = fmt.Sprintf("it was started again %d times, which is all that its restart policy allows", now.restarts)
-		s.events.add(last)
+		s.events.Add(last)
 	}
 }
 
