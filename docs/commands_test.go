@@ -90,8 +90,8 @@ func untrue(t *testing.T, dir string, c command) string {
 	return "no test knows whether this is true: use chaos, make or go test"
 }
 
-// ofRuns are the commands that need a run or start one: of these, the flags and the files are tried.
-var ofRuns = []string{"run", "prove", "verdict", "report", "rollback"}
+// ofRuns are the commands that need a run or start one, or containers: of these, the flags and the files are tried.
+var ofRuns = []string{"run", "prove", "verdict", "report", "rollback", "env"}
 
 func untrueChaos(t *testing.T, dir string, c command, args []string) string {
 	t.Helper()

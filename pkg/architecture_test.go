@@ -23,7 +23,7 @@ const module = "chaosgate/"
 var layers = [][]string{
 	{"schema", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics"},
 	{"pkg/target", "pkg/spec"},
-	{"pkg/fault/sqlitefile", "pkg/target/process"},
+	{"pkg/fault/sqlitefile", "pkg/target/process", "pkg/target/docker"},
 	{"pkg/agent"},
 	{"pkg/fault"},
 	{"pkg/plan"},

@@ -27,22 +27,15 @@ type input struct {
 	problems    diag.List
 }
 
-// loadInput reads and plans everything. All problems of all files are in the input; the error is for what is no problem of a file.
-func loadInput(sys system, s selection, args []string) (input, error) {
+// loadEnvironment reads chaos.yaml and finds the environment. Problems of the file are in the input; without a configuration there is nothing else in it.
+func loadEnvironment(sys system, s selection) (input, error) {
 	var in input
-	if err := s.check(); err != nil {
-		return in, err
-	}
 	path, err := findConfig(sys, s.config)
 	if err != nil {
 		return in, err
 	}
 	in.dir = filepath.Dir(path)
 	in.config, in.problems = spec.LoadConfig(sys.shown(path))
-	var missing diag.List
-	in.files, missing = experimentFiles(sys, in.dir, args)
-	experiments, problems := spec.Load(in.files)
-	in.problems = append(append(in.problems, missing...), problems...)
 	if in.config == nil {
 		return in, nil
 	}
@@ -52,6 +45,25 @@ func loadInput(sys system, s selection, args []string) (input, error) {
 	}
 	if !in.problems.Invalid() {
 		in.problems = append(in.problems, in.kind.check(in.config.Doc, in.environment, in.env)...)
+	}
+	return in, nil
+}
+
+// loadInput reads and plans everything. All problems of all files are in the input; the error is for what is no problem of a file.
+func loadInput(sys system, s selection, args []string) (input, error) {
+	if err := s.check(); err != nil {
+		return input{}, err
+	}
+	in, err := loadEnvironment(sys, s)
+	if err != nil {
+		return in, err
+	}
+	files, missing := experimentFiles(sys, in.dir, args)
+	experiments, problems := spec.Load(files)
+	in.files = files
+	in.problems = append(append(in.problems, missing...), problems...)
+	if in.config == nil {
+		return in, nil
 	}
 	in.plan(s, experiments)
 	return in, in.selected(s)

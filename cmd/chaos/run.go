@@ -111,6 +111,9 @@ func newRunning(sys system, f runFlags, args []string) (running, error) {
 	if err := in.unlocked(sys); err != nil {
 		return running{}, err
 	}
+	if f.jobs > 1 && in.kind.shared {
+		return running{}, usage(textJobsSharedHint, textJobsShared, in.environment)
+	}
 	if p := in.env.Prometheus; f.jobs > 1 && !p.Embedded() && p.Discovery == "" {
 		return running{}, usage(textJobsMixedHint, textJobsMixed, in.environment)
 	}

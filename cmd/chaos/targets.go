@@ -6,18 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
-	"chaosgate/pkg/agent"
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/mask"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/proc"
-	"chaosgate/pkg/report"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
-	"chaosgate/pkg/target/process"
+	"chaosgate/pkg/target/docker"
 )
 
 // targetKind is what an environment's `target` can be.
@@ -30,6 +26,16 @@ type targetKind struct {
 	// revert ends an environment of a dead run; attach reaches into one, to take a fault back.
 	revert func(context.Context, json.RawMessage) error
 	attach func(target.Ref) target.Runtime
+	shared bool // experiments find the environment as it is, and cannot have one each
+	// stack is how people start and end such an environment; nil if each experiment does that itself.
+	stack func(sys system, in input) (stack, error)
+}
+
+// stack is an environment that runs on its own. What its tools say goes to out.
+type stack interface {
+	Up(ctx context.Context, out io.Writer) error
+	Down(ctx context.Context, out io.Writer, more ...string) error
+	Status(ctx context.Context) ([]docker.Standing, error)
 }
 
 // opening is what an environment is opened with.
@@ -43,6 +49,7 @@ type opening struct {
 	plan     plan.Plan
 	orphans  *proc.Orphans
 	secrets  *mask.Set
+	getenv   func(string) string
 }
 
 func findTarget(name string) (targetKind, bool) {
@@ -62,21 +69,12 @@ func targetNames() []string {
 	return names
 }
 
-func openProcesses(o opening) (target.Environment, error) {
-	return process.New(process.Options{
-		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
-		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+report.FileName(o.plan.Name)), LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)),
-		Orphans: o.orphans, Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services, Revealed: o.input.vault, Secrets: o.secrets,
-		Connect: func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient { return agent.NewClient(stdin, stdout) },
-	}), nil
-}
-
-// checkProcesses finds what is wrong with the services before anything is started.
-func checkProcesses(doc *spec.Document, environment string, env spec.Environment) diag.List {
+// checkServices finds what is wrong with the services before anything is started, by what their target says of each.
+func checkServices(doc *spec.Document, environment string, env spec.Environment, check func(name string) []error) diag.List {
 	var problems diag.List
 	for _, name := range sortedKeys(env.Services) {
 		at := "/environments/" + spec.Escape(environment) + "/services/" + spec.Escape(name)
-		for _, err := range process.CheckService(name, env.Services[name], env.Services) {
+		for _, err := range check(name) {
 			var p *target.Problem
 			if !errors.As(err, &p) {
 				p = &target.Problem{Message: err.Error()}

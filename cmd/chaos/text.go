@@ -85,6 +85,16 @@ reports folder that has died. It refuses while the run is still going.`
 
 	textSchemaExample = `  chaos schema experiment > experiment.schema.json`
 
+	textEnvShort = "start, end or show an environment of containers"
+	textEnvLong  = `Env starts, ends or shows the Compose project of an environment with target docker. A run finds the project as it is and leaves it so; it can be
+started by any other means as well: its containers are found by the labels that Compose gives them.`
+	textEnvExample = `  chaos env up --env compose
+  chaos env status --env compose
+  chaos env down --env compose --volumes`
+	textEnvUpShort     = "start the project with Compose and wait until its services are ready"
+	textEnvDownShort   = "end the project with Compose; its volumes are kept"
+	textEnvStatusShort = "show the instances: where they are and whether they are ready"
+
 	textVersionShort = "print the version"
 )
 
@@ -106,6 +116,7 @@ const (
 	textPlanOutputFlag    = "text, json or mermaid"
 	textCheckOutputFlag   = "text, json or sarif"
 	textVerdictOutputFlag = "text or json"
+	textVolumesFlag       = "remove the project's volumes, with what is in them"
 )
 
 // Files and the project.
@@ -145,26 +156,40 @@ const (
 	textJournalHint      = "a journal is reports/<run id>/journal.jsonl"
 )
 
+// Environments that run on their own.
+const (
+	textNoStack      = "environment %s is started by each experiment for itself: there is nothing to start, end or show"
+	textNoStackHint  = "name an environment with target docker: --env NAME"
+	textNoArguments  = "env %s takes no argument, but got %q"
+	textEnvReady     = "ready"
+	textEnvProtected = "protected"
+	textEnvNotReady  = "%d of %d instances are not ready"
+)
+
 // How a run begins.
 const (
-	textBuilding      = "building %s"
-	textBuilt         = "built in %s"
-	textBuildHint     = "the services must build before anything is run"
-	textRunStarts     = "run %s: %s, environment %s, seed %d"
-	textRunDry        = ", dry run: nothing is injected"
-	textRunWeakened   = ", weakened: %s"
-	textRunJobs       = ", %d at once"
-	textRunCrowded    = " on %d processors (what they cannot carry is left undecided)"
-	textRunControl    = ", control %s: the gate must close"
-	textCannotStart   = "the run could not be started: %w"
-	textProgramsLeft  = "the programs that were copied for the run could not be removed: %w"
-	textNotStarted    = "interrupted by %s before anything was started"
-	textRunFailed     = "the run had to be given up: %v\n"
-	textJobsTooFew    = "--jobs is %d, expected at least 1"
-	textJobsMixed     = "environment %s: a Prometheus server cannot tell the services of several experiments apart"
-	textJobsMixedHint = "run them one after the other, or let the server find them with `prometheus: {discovery: FOLDER}`"
-	textFilesMissing  = "name the experiments"
-	textFilesHint     = "for example `%s %s experiments/*.yaml`"
+	textBuilding           = "building %s"
+	textBuilt              = "built in %s"
+	textBuildHint          = "the services must build before anything is run"
+	textRunStarts          = "run %s: %s, environment %s, seed %d"
+	textRunDry             = ", dry run: nothing is injected"
+	textRunWeakened        = ", weakened: %s"
+	textRunJobs            = ", %d at once"
+	textRunCrowded         = " on %d processors (what they cannot carry is left undecided)"
+	textRunControl         = ", control %s: the gate must close"
+	textCannotStart        = "the run could not be started: %w"
+	textProgramsLeft       = "the programs that were copied for the run could not be removed: %w"
+	textNotStarted         = "interrupted by %s before anything was started"
+	textRunFailed          = "the run had to be given up: %v\n"
+	textJobsTooFew         = "--jobs is %d, expected at least 1"
+	textJobsMixed          = "environment %s: a Prometheus server cannot tell the services of several experiments apart"
+	textJobsMixedHint      = "run them one after the other, or let the server find them with `prometheus: {discovery: FOLDER}`"
+	textJobsShared         = "the experiments of environment %s share one Compose project and cannot run beside each other"
+	textJobsSharedHint     = "leave out --jobs"
+	textWeakenedShared     = "weakened variants are for local processes: a Compose project that runs already is not changed"
+	textWeakenedSharedHint = "write another Compose file with the protections off, and an environment for it"
+	textFilesMissing       = "name the experiments"
+	textFilesHint          = "for example `%s %s experiments/*.yaml`"
 )
 
 // How a run ends early.

@@ -12,6 +12,7 @@ import (
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/probe"
 	"chaosgate/pkg/target"
+	"chaosgate/pkg/target/docker"
 	"chaosgate/pkg/target/process"
 	"chaosgate/schema"
 )
@@ -21,7 +22,7 @@ import (
 func commands(sys system) []*cobra.Command {
 	return []*cobra.Command{
 		runCommand(sys), proveCommand(sys), validateCommand(sys), planCommand(sys), rollbackCommand(sys), verdictCommand(sys), reportCommand(sys), schemaCommand(sys),
-		versionCommand(sys), agentCommand(sys), guardCommand(sys),
+		envCommand(sys), versionCommand(sys), agentCommand(sys), guardCommand(sys),
 	}
 }
 
@@ -30,6 +31,9 @@ func targetKinds() []targetKind {
 	return []targetKind{{
 		name: process.RuntimeName, can: process.Capabilities(), check: checkProcesses, open: openProcesses,
 		undo: process.UndoKind, revert: process.RevertEnvironment, attach: process.Attach,
+	}, {
+		name: docker.RuntimeName, can: docker.Capabilities(), check: checkContainers, open: openContainers,
+		undo: docker.UndoKind, revert: docker.RevertEnvironment, attach: docker.Attach, shared: true, stack: composeStack,
 	}}
 }
 
@@ -57,7 +61,7 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 	return executor.Parts{
 		Open: func(p plan.Plan) (target.Environment, error) {
 			return r.input.kind.open(opening{
-				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets, orphans: s.orphans,
+				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets, orphans: s.orphans, getenv: r.sys.env,
 			})
 		},
 		Guarded: s.guards.ensure,

@@ -26,7 +26,8 @@ type OrderedEnvironments struct {
 type Environment struct {
 	Target     string              `yaml:"target"` // process, docker, kubernetes
 	Services   map[string]Service  `yaml:"services"`
-	Compose    string              `yaml:"compose"`
+	Compose    string              `yaml:"compose"` // of docker: the Compose file
+	Project    string              `yaml:"project"` // of docker: the Compose project, as Compose itself names it if it is empty
 	Namespace  string              `yaml:"namespace"`
 	Prometheus Prometheus          `yaml:"prometheus"` // a string (embedded, or a URL) or a mapping
 	Thresholds map[string]string   `yaml:"thresholds"`
@@ -42,7 +43,7 @@ type Weakened struct {
 // HTTPPort is the name of the port that traffic and callers reach.
 const HTTPPort = "http"
 
-// Service is one service on local processes. In Command and Env these are replaced: ${port.NAME}, ${data} (its own folder, made anew
+// Service is one service. Of one in a container the Compose file says how it is started: Build, Command, Env, Restart and Memory are of local processes only. In Command and Env these are replaced: ${port.NAME}, ${data} (its own folder, made anew
 // for each experiment), ${link.SERVICE} (host:port of the link to that service), ${binary} (what Build built); in Env also ${secret.NAME}.
 type Service struct {
 	Build     string            `yaml:"build"`   // a Go package of the project; built once per run

@@ -54,11 +54,11 @@ func (k *configChecker) environment(at string, e Environment) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	if e.Target == "process" && len(names) == 0 {
-		k.add(at, "missing-key", "", "a process environment needs services")
+	if e.Target != "kubernetes" && len(names) == 0 {
+		k.add(at, "missing-key", "", "a %s environment needs services", e.Target)
 	}
 	for _, name := range names {
-		k.service(at+"/services/"+Escape(name), name, e.Services[name], names)
+		k.service(at+"/services/"+Escape(name), name, e, names)
 	}
 	for variant, w := range e.Weakened {
 		for service, variables := range w.Services {
@@ -90,8 +90,9 @@ func (k *configChecker) prometheus(at string, p Prometheus) {
 	k.quantity(at+"/timeout", p.Timeout, quantity.Time)
 }
 
-func (k *configChecker) service(at, name string, s Service, names []string) {
-	if s.Build == "" && len(s.Command) == 0 {
+func (k *configChecker) service(at, name string, e Environment, names []string) {
+	s := e.Services[name]
+	if e.Target == "process" && s.Build == "" && len(s.Command) == 0 {
 		k.add(at, "missing-key", "add build: ./PACKAGE or command: [PROGRAM]", "%s has neither build nor command", name)
 	}
 	for i, link := range s.Links {

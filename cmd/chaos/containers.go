@@ -1,0 +1,69 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/diag"
+	"chaosgate/pkg/report"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/target/docker"
+)
+
+func openContainers(o opening) (target.Environment, error) {
+	endpoint, err := docker.FindEndpoint(o.getenv)
+	if err != nil {
+		return nil, err
+	}
+	return docker.New(docker.Options{
+		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Spec: o.input.env,
+		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Self: o.program, Secrets: o.secrets,
+		Connect: func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient {
+			return agent.NewClient(stdin, stdout)
+		},
+		Signal: func(container, signal string) (string, any) {
+			return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+		},
+	}), nil
+}
+
+// checkContainers finds what is wrong with the services before an engine is asked.
+func checkContainers(doc *spec.Document, environment string, env spec.Environment) diag.List {
+	problems := checkServices(doc, environment, env, func(name string) []error { return docker.CheckService(env.Services[name]) })
+	if len(env.Weakened) > 0 {
+		at := "/environments/" + spec.Escape(environment) + "/weakened"
+		problems = append(problems, diag.Problem{Span: doc.Key(at), Severity: diag.Error, Rule: "service", Message: textWeakenedShared, Hint: textWeakenedSharedHint})
+	}
+	return problems
+}
+
+// composeFile is the absolute path of an environment's Compose file.
+func composeFile(in input) string {
+	file := in.env.Compose
+	if file == "" {
+		file = "docker-compose.yml"
+	}
+	return filepath.Join(in.dir, file)
+}
+
+// projectOf is the name of an environment's Compose project.
+func projectOf(in input, getenv func(string) string) string {
+	if in.env.Project != "" {
+		return in.env.Project
+	}
+	return docker.ProjectOf(composeFile(in), getenv)
+}
+
+func composeStack(sys system, in input) (stack, error) {
+	endpoint, err := docker.FindEndpoint(sys.env)
+	if err != nil {
+		return nil, err
+	}
+	file := composeFile(in)
+	if to := leads(in.dir, file); to != "" {
+		return nil, cannot("", textFolderLeadsOut, sys.shown(file), to)
+	}
+	return docker.Stack{Endpoint: endpoint, File: file, Project: projectOf(in, sys.env), Spec: in.env}, nil
+}

@@ -1,0 +1,246 @@
+package experiments
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// composed is the shop in containers, as a Compose project of its own with ports that the engine chooses.
+type composed struct {
+	t       *testing.T
+	program string
+	project string
+}
+
+// compose starts the project with `chaos env up`, and ends it with the test.
+func compose(t *testing.T) composed {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts containers, about a minute")
+	}
+	if exec.Command("docker", "version").Run() != nil {
+		t.Skip("it takes a Docker engine")
+	}
+	c := composed{t: t, program: chaos(t), project: fmt.Sprintf("chaosgate-faults-%d", os.Getpid())}
+	t.Setenv("COMPOSE_PROJECT_NAME", c.project)
+	t.Setenv("SERVICE_A_PORT", "0")
+	t.Setenv("SERVICE_B_PORT", "0")
+	if code, said := output(t, "make", "images"); code != 0 {
+		t.Fatal(said)
+	}
+	t.Cleanup(func() {
+		if code, said := output(t, c.program, "env", "down", "--env", "compose", "--volumes"); code != 0 {
+			t.Errorf("exit code %d:\n%s", code, said)
+		}
+		for _, kind := range []string{"container", "network", "volume"} {
+			if left := c.docker(kind, "ls", "-q", "--filter", "label=com.docker.compose.project="+c.project); left != "" {
+				t.Errorf("left of the project: %s %s", kind, left)
+			}
+		}
+	})
+	if code, said := output(t, c.program, "env", "up", "--env", "compose"); code != 0 || strings.Count(said, "ready\n") != 2 {
+		t.Fatalf("exit code %d:\n%s", code, said)
+	}
+	return c
+}
+
+func (c composed) docker(args ...string) string {
+	c.t.Helper()
+	code, said := output(c.t, "docker", args...)
+	if code != 0 {
+		c.t.Fatalf("docker %s: %s", strings.Join(args, " "), said)
+	}
+	return strings.TrimSpace(said)
+}
+
+// state is what the engine knows of a service's container.
+type state struct {
+	ID           string
+	RestartCount int
+	State        struct {
+		Running, Paused bool
+		Pid             int
+		ExitCode        int
+	}
+}
+
+func (c composed) inspect(service string) state {
+	c.t.Helper()
+	id := c.docker("ps", "-aq", "--filter", "label=com.docker.compose.project="+c.project, "--filter", "label=com.docker.compose.service="+service)
+	var all []state
+	if err := json.Unmarshal([]byte(c.docker("inspect", id)), &all); err != nil || len(all) != 1 {
+		c.t.Fatalf("%d containers of %s, %v", len(all), service, err)
+	}
+	return all[0]
+}
+
+// clean sees that both services run as if nothing had been, and that no helper and no image of one is left.
+func (c composed) clean() {
+	c.t.Helper()
+	const within = 10 * time.Second
+	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		a, b := c.inspect("service-a").State, c.inspect("service-b").State
+		helpers := c.docker("ps", "-aq", "--filter", "label=chaosgate.environment") + c.docker("images", "-q", "--filter", "label=chaosgate.environment")
+		if a.Running && b.Running && !a.Paused && !b.Paused && helpers == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("after %v: service-a %+v, service-b %+v, helpers and images %q", within, a, b, helpers)
+		}
+	}
+}
+
+// file writes an experiment with one fault on service-b and answers its path.
+func (c composed) file(fault string) string {
+	c.t.Helper()
+	path := filepath.Join(c.t.TempDir(), "e.yaml")
+	text := `apiVersion: chaos/v1
+name: e
+steadyState:
+  - {id: up, http: {service: service-a, path: /health}, expect: {status: 200}}
+steps:
+  - {id: hit, fault: ` + fault + `, target: {service: service-b}, duration: 30s}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
+
+// hit starts an experiment, waits until its fault is felt, and answers the runner and its reports.
+func (c composed) hit(fault string, felt func(state) bool) (runner *exec.Cmd, reports string) {
+	c.t.Helper()
+	reports = c.t.TempDir()
+	runner = exec.Command(c.program, "run", c.file(fault), "--env", "compose", "--reports", reports)
+	runner.Dir = ".."
+	runner.Stderr = testLog{c.t}
+	if err := runner.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = runner.Process.Kill(); _ = runner.Wait() })
+	for deadline := time.Now().Add(20 * time.Second); !felt(c.inspect("service-b")); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("%s is not felt: %+v", fault, c.inspect("service-b"))
+		}
+	}
+	return runner, reports
+}
+
+// testLog shows what a runner says, should the test fail.
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func paused(s state) bool { return s.State.Paused }
+func down(s state) bool   { return !s.State.Running }
+
+// The experiments that a Compose project can carry out so far: the same files as on local processes.
+func TestTheSameFilesOnCompose(t *testing.T) {
+	c := compose(t)
+	before := c.inspect("service-b")
+	t.Run("the gate opens", func(t *testing.T) {
+		code, r, said := decided(t, c.program, "--env", "compose", "--seed", "2", "experiments/service-kill.yaml", "experiments/service-pause.yaml", "experiments/service-restart.yaml", "experiments/service-stop.yaml")
+		if code != 0 || r.Gate != "OPEN" || len(r.Scenarios) != 4 {
+			t.Errorf("exit code %d, gate %s, %d scenarios:\n%s", code, r.Gate, len(r.Scenarios), said)
+		}
+		c.clean()
+		if after := c.inspect("service-b"); after.ID != before.ID || after.State.Pid == before.State.Pid {
+			t.Errorf("service-b was %+v and is %+v", before, after)
+		}
+	})
+	t.Run("the gate closes", func(t *testing.T) {
+		code, r, said := run(t, c.program, "--env", "compose", "--dry-run", "experiments/service-pause.yaml")
+		if code != 4 || r.Gate != "CLOSED" {
+			t.Errorf("a dry run: exit code %d, gate %s:\n%s", code, r.Gate, said)
+		}
+	})
+	t.Run("what it cannot do yet is refused", func(t *testing.T) {
+		for args, want := range map[string]string{
+			"experiments/network-latency.yaml":                       "experiments/network-latency.yaml:",
+			"--jobs 2 experiments/service-kill.yaml":                 "share one Compose project",
+			"--weakened no-fallback experiments/service-kill.yaml":   "has no weakened variants",
+			"experiments/service-kill.yaml experiments/db-lock.yaml": "there is no such file",
+		} {
+			code, said := output(t, c.program, append([]string{"run", "--env", "compose"}, strings.Fields(args)...)...)
+			if code != 2 && code != 3 || !strings.Contains(said, want) {
+				t.Errorf("%s: exit code %d, want %q:\n%s", args, code, want, said)
+			}
+		}
+		c.clean()
+	})
+	t.Run("a killed runner", func(t *testing.T) {
+		for fault, felt := range map[string]func(state) bool{"service.pause": paused, "service.kill": down, "service.stop": down} {
+			runner, _ := c.hit(fault, felt)
+			_ = runner.Process.Kill()
+			c.clean()
+		}
+	})
+	t.Run("a killed runner and guard, then rollback", func(t *testing.T) {
+		for fault, felt := range map[string]func(state) bool{"service.pause": paused, "service.stop": down} {
+			runner, reports := c.hit(fault, felt)
+			guards, err := filepath.Glob(filepath.Join(reports, "*", "journal.jsonl"))
+			if err != nil || len(guards) != 1 {
+				t.Fatalf("journals: %v, %v", guards, err)
+			}
+			killGuard(t, runner.Process.Pid, guards[0])
+			_ = runner.Wait()
+			if !felt(c.inspect("service-b")) {
+				t.Fatalf("%s: nothing is left to roll back", fault)
+			}
+			if code, said := output(t, c.program, "rollback", "--reports", reports); code != 0 || !strings.Contains(said, "on service-b-1") {
+				t.Errorf("%s: exit code %d:\n%s", fault, code, said)
+			}
+			c.clean()
+		}
+	})
+	t.Run("a container that is removed", func(t *testing.T) {
+		runner, reports := c.hit("service.pause", paused)
+		c.docker("rm", "-f", c.inspect("service-b").ID)
+		_ = runner.Process.Signal(syscall.SIGINT)
+		_ = runner.Wait()
+		code, said := output(t, c.program, "rollback", "--reports", reports)
+		t.Logf("the runner: %v; rollback: %d %s", runner.ProcessState, code, said)
+		if code != 0 {
+			t.Errorf("exit code %d:\n%s", code, said)
+		}
+		if code, said := output(t, c.program, "env", "up", "--env", "compose"); code != 0 {
+			t.Fatalf("exit code %d:\n%s", code, said)
+		}
+		c.clean()
+	})
+}
+
+// killGuard kills the guard of a journal and then the runner, so that nobody is left to undo anything.
+func killGuard(t *testing.T, runner int, journal string) {
+	t.Helper()
+	_ = syscall.Kill(runner, syscall.SIGSTOP) // or it would start another guard
+	found := 0
+	entries, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range entries {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), "\x00guard\x00") || !strings.Contains(string(text), journal) {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			found++
+		}
+	}
+	if found == 0 {
+		t.Errorf("no guard of %s was found", journal)
+	}
+	_ = syscall.Kill(runner, syscall.SIGKILL)
+}

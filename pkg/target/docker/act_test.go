@@ -1,0 +1,208 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"chaosgate/pkg/target"
+)
+
+// A signal ends a container as a crash would: its restart policy starts it again, which the engine does not do for one that it has killed itself.
+func TestACrashIsLeftToTheRestartPolicy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		signal string
+		policy container.RestartPolicyMode
+		again  bool
+		code   int
+	}{
+		"SIGKILL, on-failure":     {"SIGKILL", container.RestartPolicyOnFailure, true, 137},
+		"SIGKILL, no policy":      {"SIGKILL", container.RestartPolicyDisabled, false, 137},
+		"handled, on-failure":     {"SIGTERM", container.RestartPolicyOnFailure, false, 0},
+		"handled, always":         {"SIGTERM", container.RestartPolicyAlways, true, 0},
+		"SIGABRT, unless-stopped": {"SIGABRT", container.RestartPolicyUnlessStopped, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t)
+			p.add("web", 1, published, restarts(c.policy))
+			w := p.world("web")
+			of := w.one("web")
+			before := w.status(of)
+			must(t, w.Arm(soon(t), of, c.signal))
+			must(t, w.Kill(soon(t), of, c.signal))
+			eventually(t, "it has ended", func() bool { st := w.status(of); return st.PID != before.PID })
+			if !c.again {
+				w.awaitEvents("web-1", target.Started, target.Ready, target.Exited)
+				if st := w.status(of); st.Running || st.ExitCode != c.code {
+					t.Errorf("got %+v", st)
+				}
+				return
+			}
+			eventually(t, "it is ready again", func() bool { return w.status(of).Ready })
+			w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+			exit := w.of("web-1")[2]
+			if st := w.status(of); st.Restarts != 1 || st.ExitCode != c.code || !exit.Expected || exit.ExitCode != c.code || exit.OOM {
+				t.Errorf("got %+v after %+v", st, exit)
+			}
+			if _, err := w.get("web", "/health"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// One that is held stays down, whatever its policy says, until it is started.
+func TestTheHeldStayDown(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, restarts(container.RestartPolicyAlways))
+	w := p.world("web")
+	of := w.one("web")
+	must(t, w.Hold(soon(t), of))
+	must(t, w.Kill(soon(t), of, "SIGKILL"))
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited)
+	for over := time.Now().Add(time.Second); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
+		if w.status(of).Running {
+			t.Fatal("it was started again")
+		}
+	}
+	must(t, w.Release(soon(t), of))
+	must(t, w.Start(soon(t), of))
+	if st := w.status(of); !st.Ready || st.Restarts != 0 || st.ExitCode != 137 {
+		t.Errorf("got %+v", st)
+	}
+	must(t, w.Start(soon(t), of)) // it runs
+	// Its policy holds again, and what it did before the start that was asked for is not forgotten.
+	must(t, w.Kill(soon(t), of, "SIGKILL"))
+	eventually(t, "its policy starts it", func() bool { st := w.status(of); return st.Ready && st.Restarts == 1 })
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, restarts(container.RestartPolicyAlways))
+	p.add("stubborn", 1, published, variable("STUBBORN=1"))
+	w := p.world("web", "stubborn")
+	for name, c := range map[string]struct {
+		grace time.Duration
+		code  int
+	}{"web": {time.Minute, 0}, "stubborn": {400 * time.Millisecond, 137}} {
+		of := w.one(name)
+		began := time.Now()
+		must(t, w.Stop(soon(t), of, c.grace))
+		if st := w.status(of); st.Running || st.ExitCode != c.code {
+			t.Errorf("%s: %+v", name, st)
+		}
+		if took := time.Since(began); name == "stubborn" && took < c.grace {
+			t.Errorf("%s: it was killed after %v", name, took)
+		}
+		must(t, w.Stop(soon(t), of, time.Second)) // it is down
+		must(t, w.Start(soon(t), of))
+		if st := w.status(of); !st.Ready {
+			t.Errorf("%s after its start: %+v", name, st)
+		}
+	}
+}
+
+func TestPauseIsReadBack(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	w := p.world("web")
+	of := w.one("web")
+	for range 2 {
+		must(t, w.Pause(soon(t), of))
+	}
+	if st := w.status(of); !st.Paused || st.Ready || !st.Running {
+		t.Errorf("paused: %+v", st)
+	}
+	if by := w.ByHand(soon(t), of, target.CanPause); by != "docker unpause "+w.instances[0].id[:12] {
+		t.Errorf("by hand: %q", by)
+	}
+	for range 2 {
+		must(t, w.Resume(soon(t), of))
+	}
+	if st := w.status(of); st.Paused || !st.Ready {
+		t.Errorf("resumed: %+v", st)
+	}
+	must(t, w.Stop(soon(t), of, time.Second))
+	wantError(t, w.Pause(soon(t), of), "pause web-1")
+	must(t, w.Resume(soon(t), of))
+}
+
+// What ends by itself is told as such, and one whose policy gives up is, too.
+func TestWhatEndsByItself(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, func(_ *container.Config, h *container.HostConfig) {
+		h.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyOnFailure, MaximumRetryCount: 1}
+	})
+	w := p.world("web")
+	_, _ = w.get("web", "/exit?code=7")
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	if e := w.of("web-1")[2]; e.Expected || e.ExitCode != 7 || e.Detail != "exit code 7 (by itself, or by somebody else)" {
+		t.Errorf("got %+v", e)
+	}
+	_, _ = w.get("web", "/exit?code=7")
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready, target.Exited, target.GaveUp)
+}
+
+// A container that is removed is told of, and every act on it says so.
+func TestARemovedContainer(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published)
+	w := p.world("web")
+	of := w.one("web")
+	must(t, p.engine.ContainerRemove(soon(t), id, container.RemoveOptions{Force: true}))
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.GaveUp)
+	if _, err := w.Inspect(soon(t), of); err == nil {
+		t.Error("it can be inspected")
+	}
+	for what, err := range map[string]error{"kill": w.Kill(soon(t), of, "SIGKILL"), "pause": w.Pause(soon(t), of), "stop": w.Stop(soon(t), of, time.Second), "start": w.Start(soon(t), of)} {
+		if err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+	rt := Attach(of.Ref)
+	for what, err := range map[string]error{"resume": rt.(target.Pauser).Resume(soon(t), of), "start": rt.(target.Starter).Start(soon(t), of)} {
+		if !errors.Is(err, target.ErrGone) {
+			t.Errorf("%s from a fresh process: %v, want that it is gone", what, err)
+		}
+	}
+}
+
+// Another process takes back what a dead runner has left, by nothing but the undo's data.
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	w := p.world("web")
+	of := w.one("web")
+	rt := Attach(target.Ref{Runtime: RuntimeName, Service: "web", Instance: "web-1", ID: of.ID})
+	must(t, w.Pause(soon(t), of))
+	if st, err := rt.(target.Inspector).Inspect(soon(t), of); err != nil || !st.Paused {
+		t.Errorf("paused: %+v, %v", st, err)
+	}
+	for range 2 {
+		must(t, rt.(target.Pauser).Resume(soon(t), of))
+	}
+	must(t, w.Stop(soon(t), of, time.Second))
+	for range 2 {
+		must(t, rt.(target.Starter).Start(soon(t), of))
+	}
+	if st, err := rt.(target.Inspector).Inspect(soon(t), of); err != nil || !st.Ready {
+		t.Errorf("started: %+v, %v", st, err)
+	}
+	if err := rt.(target.Killer).Kill(context.Background(), of, "SIGKILL"); err == nil {
+		t.Error("an undo can kill")
+	}
+	if err := Attach(target.Ref{ID: "?"}).(target.Pauser).Resume(soon(t), of); err == nil {
+		t.Error("an id that is none was believed")
+	}
+}

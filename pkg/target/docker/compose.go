@@ -1,0 +1,146 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"chaosgate/pkg/spec"
+)
+
+// Stack is a Compose project and its file.
+type Stack struct {
+	Endpoint Endpoint
+	File     string // absolute
+	Project  string
+	Spec     spec.Environment
+}
+
+// ProjectOf is the name that Compose gives the project of a file: what COMPOSE_PROJECT_NAME says, else the file's folder, in small letters and without what is not a
+// letter, a digit, _ or -.
+func ProjectOf(file string, getenv func(string) string) string {
+	name := getenv("COMPOSE_PROJECT_NAME")
+	if name == "" {
+		name = filepath.Base(filepath.Dir(file))
+	}
+	name = strings.Map(func(r rune) rune {
+		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789_-", r) {
+			return r
+		}
+		return -1
+	}, strings.ToLower(name))
+	return strings.TrimLeft(name, "_-")
+}
+
+// Up starts the project with Compose and returns when all of its services that chaos.yaml names are ready. What Compose says goes to out.
+func (s Stack) Up(ctx context.Context, out io.Writer) error {
+	if err := s.compose(ctx, out, "up", "-d"); err != nil {
+		return err
+	}
+	return s.with(ctx, func(e *Environment) error {
+		if err := e.reach(ctx); err != nil {
+			return err
+		}
+		return e.ready(ctx)
+	})
+}
+
+// Down ends the project with Compose. Its volumes are kept, unless more ("--volumes") says otherwise.
+func (s Stack) Down(ctx context.Context, out io.Writer, more ...string) error {
+	return s.compose(ctx, out, append([]string{"down", "--remove-orphans"}, more...)...)
+}
+
+// Standing is how one instance of a project fares.
+type Standing struct {
+	Service, Instance, Container string
+	State                        string // "running", "exited", ...
+	Problem                      string // why it is not ready; empty if it is
+	URL                          string // how it is reached; empty if it is not
+	Protected                    bool
+}
+
+// Status answers how the instances of the services in chaos.yaml fare.
+func (s Stack) Status(ctx context.Context) ([]Standing, error) {
+	var all []Standing
+	err := s.with(ctx, func(e *Environment) error {
+		if err := e.reach(ctx); err != nil {
+			return err
+		}
+		for _, i := range e.instances {
+			info, err := i.inspect(ctx)
+			if err != nil {
+				return err
+			}
+			one := Standing{Service: i.service, Instance: i.name, Container: i.id[:12], State: info.State.Status, Protected: i.protected}
+			err = runs(info)
+			if err == nil {
+				err = i.place(info)
+			}
+			if err == nil {
+				err = i.readyNow(ctx, info)
+			}
+			if err != nil {
+				one.Problem = err.Error()
+			}
+			if i.fixed != "" {
+				one.URL = "http://" + i.fixed
+			} else if at := i.current(); at != "" {
+				one.URL = "http://" + at
+			}
+			all = append(all, one)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// with calls f with an environment of the project in which nothing is done.
+func (s Stack) with(ctx context.Context, f func(*Environment) error) error {
+	e := New(Options{Endpoint: s.Endpoint, Project: s.Project, Spec: s.Spec})
+	err := f(e)
+	for _, i := range e.instances {
+		err = errors.Join(err, i.close())
+	}
+	e.events.Close()
+	return errors.Join(err, e.Close())
+}
+
+// compose runs Compose: the docker command's own, or docker-compose.
+func (s Stack) compose(ctx context.Context, out io.Writer, args ...string) error {
+	command, err := s.composer(ctx)
+	if err != nil {
+		return err
+	}
+	command = append(append(command, "-f", s.File, "-p", s.Project), args...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir, cmd.Env = filepath.Dir(s.File), s.environ()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+	}
+	return nil
+}
+
+func (s Stack) composer(ctx context.Context) ([]string, error) {
+	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		cmd := exec.CommandContext(ctx, command[0], append(command[1:], "version")...)
+		if cmd.Run() == nil {
+			return command, nil
+		}
+	}
+	return nil, errors.New("neither `docker compose` nor `docker-compose` is installed here: start the project by other means, it is found by its labels")
+}
+
+// environ tells Compose, of whichever version, which engine is meant.
+func (s Stack) environ() []string {
+	env := append(os.Environ(), "DOCKER_HOST="+s.Endpoint.Host, "DOCKER_CONTEXT=")
+	if s.Endpoint.Certs != "" {
+		env = append(env, "DOCKER_CERT_PATH="+s.Endpoint.Certs, "DOCKER_TLS_VERIFY="+map[bool]string{false: "1"}[s.Endpoint.Insecure])
+	}
+	return env
+}

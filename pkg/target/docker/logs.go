@@ -1,0 +1,65 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// keepLogs writes what the containers wrote since Up into the run's logs. A log that cannot be had says so itself: the verdict does not hang on it.
+func (e *Environment) keepLogs(ctx context.Context) {
+	for _, i := range e.instances {
+		path := filepath.Join(e.opts.LogDir, i.name+".log")
+		if err := os.MkdirAll(e.opts.LogDir, 0o755); err != nil {
+			return
+		}
+		f, err := os.Create(path)
+		if err != nil {
+			continue
+		}
+		var out io.WriteCloser = f
+		if !e.opts.Secrets.Empty() {
+			out = e.opts.Secrets.Stream(f)
+		}
+		if err := i.log(ctx, out, container.LogsOptions{Since: e.since.Format(time.RFC3339Nano)}); err != nil {
+			_, _ = fmt.Fprintf(out, "the engine does not tell what it wrote: %v\n", err)
+		}
+		_ = out.Close()
+	}
+}
+
+// log writes what the container wrote, both streams.
+func (i *instance) log(ctx context.Context, out io.Writer, o container.LogsOptions) error {
+	info, err := i.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	o.ShowStdout, o.ShowStderr = true, true
+	logs, err := i.engine.ContainerLogs(ctx, i.id, o)
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
+	if info.Config.Tty {
+		_, err = io.Copy(out, logs)
+	} else {
+		_, err = stdcopy.StdCopy(out, out, logs)
+	}
+	return err
+}
+
+// tail is what an instance wrote last, for an error.
+func (i *instance) tail(ctx context.Context) string {
+	var text strings.Builder
+	if err := i.log(ctx, &text, container.LogsOptions{Tail: "12"}); err != nil || strings.TrimSpace(text.String()) == "" {
+		return "it wrote nothing"
+	}
+	return "its last output:\n    " + strings.ReplaceAll(strings.TrimSpace(text.String()), "\n", "\n    ")
+}

@@ -1,0 +1,380 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+	"github.com/docker/go-connections/nat"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/internal/testkit"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+var (
+	soon       = testkit.Soon
+	eventually = testkit.Eventually
+	must       = testkit.Must
+	wantError  = testkit.WantError
+)
+
+// The test binary is also the services in the containers, the helper, and a runner that is killed.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "agent":
+		if err := agent.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case os.Getenv("ROLE") == "web":
+		web()
+	case os.Getenv("ROLE") == "runner":
+		runner()
+	default:
+		code := m.Run()
+		removeTestImage()
+		os.Exit(code)
+	}
+}
+
+// web answers on 8080: /health, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM.
+func web() {
+	if os.Getenv("STUBBORN") != "" {
+		signal.Ignore(syscall.SIGTERM)
+	} else {
+		ends := make(chan os.Signal, 1)
+		signal.Notify(ends, syscall.SIGTERM)
+		go func() { <-ends; fmt.Println("ended in order"); os.Exit(0) }()
+	}
+	if delay, err := time.ParseDuration(os.Getenv("WARMUP")); err == nil {
+		time.Sleep(delay)
+	}
+	fmt.Println("serving")
+	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
+		host, _ := os.Hostname()
+		fmt.Fprint(w, host)
+	})
+	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.FormValue("code"))
+		os.Exit(code)
+	})
+	fmt.Println(http.ListenAndServe(":8080", nil))
+	os.Exit(1)
+}
+
+// runner attaches to the project PROJECT, arms a helper for its web-1, says so, and waits to be killed.
+func runner() {
+	o := options(os.Getenv("PROJECT"), map[string]spec.Service{"web": service()})
+	o.RunID = os.Getenv("RUN")
+	e := New(o)
+	go func() {
+		for range e.Events() { //nolint:revive // somebody must read them
+		}
+	}()
+	err := e.Up(context.Background(), func(u target.Undo) error { return json.NewEncoder(os.Stdout).Encode(u) })
+	if err == nil {
+		err = e.Arm(context.Background(), target.Target{Ref: target.Ref{Service: "web", Instance: "web-1"}}, "SIGKILL")
+	}
+	fmt.Println("armed", err)
+	time.Sleep(time.Minute)
+	os.Exit(1)
+}
+
+// endpoint is this machine's engine; without one the test is skipped, and in CI there is one wherever `docker` finds it.
+func endpoint(t *testing.T) Endpoint {
+	t.Helper()
+	e, err := FindEndpoint(os.Getenv)
+	must(t, err)
+	c, _, err := e.meet(soon(t))
+	if err != nil {
+		t.Skipf("it takes a Docker engine: %v", err)
+	}
+	must(t, c.Close())
+	return e
+}
+
+func dial(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := endpoint(t).connect()
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+const testProgram = "/chaos"
+
+// testImage is this program as an image, made once.
+var testImage = sync.OnceValues(func() (string, error) {
+	name := fmt.Sprintf("chaosgate/test:%d", os.Getpid())
+	e, err := FindEndpoint(os.Getenv)
+	if err != nil {
+		return "", err
+	}
+	c, err := e.connect()
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	files, err := closure(self)
+	if err != nil {
+		return "", err
+	}
+	r, w := io.Pipe()
+	go func() { _ = w.CloseWithError(pack(w, files)) }()
+	answer, err := c.ImageImport(context.Background(), image.ImportSource{Source: r, SourceName: "-"}, name, image.ImportOptions{})
+	if err != nil {
+		return "", err
+	}
+	return name, imported(answer)
+})
+
+func removeTestImage() {
+	e, err := FindEndpoint(os.Getenv)
+	if err != nil {
+		return
+	}
+	if c, err := e.connect(); err == nil {
+		_, _ = c.ImageRemove(context.Background(), fmt.Sprintf("chaosgate/test:%d", os.Getpid()), image.RemoveOptions{Force: true})
+		_ = c.Close()
+	}
+}
+
+// project is containers with the labels that Compose gives, in a network of their own; the test ends them.
+type project struct {
+	t       *testing.T
+	engine  *client.Client
+	name    string
+	network string
+}
+
+func newProject(t *testing.T) *project {
+	t.Helper()
+	p := &project{t: t, engine: dial(t), name: fmt.Sprintf("chaos-test-%d-%s", os.Getpid(), strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())))}
+	n, err := p.engine.NetworkCreate(soon(t), p.name, network.CreateOptions{})
+	must(t, err)
+	p.network = n.ID
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		all, err := p.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))})
+		must(t, err)
+		for _, c := range all {
+			must(t, p.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true}))
+		}
+		must(t, p.engine.NetworkRemove(ctx, p.network))
+	})
+	return p
+}
+
+type change func(*container.Config, *container.HostConfig)
+
+// add starts a container of a service.
+func (p *project) add(service string, number int, changes ...change) string {
+	p.t.Helper()
+	img, err := testImage()
+	must(p.t, err)
+	config := &container.Config{
+		Image: img, Cmd: []string{testProgram}, Env: []string{"ROLE=web"}, ExposedPorts: nat.PortSet{"8080/tcp": {}},
+		Labels: map[string]string{labelProject: p.name, labelService: service, labelNumber: strconv.Itoa(number), labelOneOff: "False"},
+	}
+	host := &container.HostConfig{NetworkMode: container.NetworkMode(p.network)}
+	for _, c := range changes {
+		c(config, host)
+	}
+	made, err := p.engine.ContainerCreate(soon(p.t), config, host, nil, nil, "")
+	must(p.t, err)
+	must(p.t, p.engine.ContainerStart(soon(p.t), made.ID, container.StartOptions{}))
+	return made.ID
+}
+
+// published lets the engine choose the port, which changes with each start.
+func published(_ *container.Config, h *container.HostConfig) {
+	h.PortBindings = nat.PortMap{"8080/tcp": {{HostIP: "127.0.0.1"}}}
+}
+
+func restarts(policy container.RestartPolicyMode) change {
+	return func(_ *container.Config, h *container.HostConfig) {
+		h.RestartPolicy = container.RestartPolicy{Name: policy}
+	}
+}
+
+func variable(v string) change {
+	return func(c *container.Config, _ *container.HostConfig) { c.Env = append(c.Env, v) }
+}
+
+func label(name, value string) change {
+	return func(c *container.Config, _ *container.HostConfig) { c.Labels[name] = value }
+}
+
+func service() spec.Service {
+	return spec.Service{Ports: map[string]string{"http": "8080"}, Ready: spec.Readiness{HTTP: "/health", Within: "10s"}, Metrics: "/metrics"}
+}
+
+func options(project string, services map[string]spec.Service) Options {
+	e, err := FindEndpoint(os.Getenv)
+	if err != nil {
+		panic(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return Options{
+		RunID: fmt.Sprintf("run%d", os.Getpid()), Experiment: project, Endpoint: e, Project: project, Spec: spec.Environment{Services: services}, LogDir: os.TempDir(), Self: self,
+		Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
+		Signal: func(container, signal string) (string, any) {
+			return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+		},
+	}
+}
+
+// world is an environment that is up, and what it has said.
+type world struct {
+	*Environment
+	t     *testing.T
+	undos []target.Undo
+
+	mu     sync.Mutex
+	events []target.Event
+	read   chan struct{} // closed when there are no more events
+}
+
+func (p *project) world(services ...string) *world {
+	p.t.Helper()
+	all := map[string]spec.Service{}
+	for _, name := range services {
+		all[name] = service()
+	}
+	o := options(p.name, all)
+	o.LogDir = p.t.TempDir()
+	return p.worldOf(o)
+}
+
+// worldOf brings an environment up; the test takes it down and sees that nothing of it is left.
+func (p *project) worldOf(o Options) *world {
+	p.t.Helper()
+	w := begin(p.t, o)
+	must(p.t, w.Up(soon(p.t), w.record))
+	p.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		must(p.t, w.Down(ctx))
+		left, err := ours(ctx, p.engine, w.id)
+		if err != nil || len(left) > 0 {
+			p.t.Errorf("left of the environment: %v %v", left, err)
+		}
+		images, err := p.engine.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+w.id))})
+		if err != nil || len(images) > 0 {
+			p.t.Errorf("left of its images: %v %v", images, err)
+		}
+		must(p.t, w.Close())
+		<-w.read
+	})
+	return w
+}
+
+func begin(t *testing.T, o Options) *world {
+	w := &world{Environment: New(o), t: t, read: make(chan struct{})}
+	go func() {
+		defer close(w.read)
+		for e := range w.Events() {
+			w.mu.Lock()
+			w.events = append(w.events, e)
+			w.mu.Unlock()
+		}
+	}()
+	return w
+}
+
+func (w *world) record(u target.Undo) error { w.undos = append(w.undos, u); return nil }
+
+func (w *world) one(service string) target.Target {
+	w.t.Helper()
+	all, err := w.Resolve(soon(w.t), target.Selection{Services: []string{service}})
+	must(w.t, err)
+	if len(all) != 1 {
+		w.t.Fatalf("%d instances of %s, want 1", len(all), service)
+	}
+	return all[0]
+}
+
+func (w *world) status(t target.Target) target.Status {
+	w.t.Helper()
+	st, err := w.Inspect(soon(w.t), t)
+	must(w.t, err)
+	return st
+}
+
+// said answers the types of what was said of an instance.
+func (w *world) said(instance string) []target.EventType {
+	var types []target.EventType
+	for _, e := range w.of(instance) {
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+func (w *world) of(instance string) []target.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []target.Event
+	for _, e := range w.events {
+		if e.Instance == instance {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+func (w *world) awaitEvents(instance string, want ...target.EventType) {
+	w.t.Helper()
+	w.t.Cleanup(func() {
+		if w.t.Failed() {
+			w.t.Logf("said of %s: %+v", instance, w.of(instance))
+		}
+	})
+	eventually(w.t, fmt.Sprintf("%s: %v", instance, want), func() bool { return slices.Equal(w.said(instance), want) })
+}
+
+// get asks a service over the address that callers get.
+func (w *world) get(service, path string) (string, error) {
+	w.t.Helper()
+	base, err := w.URL(service)
+	must(w.t, err)
+	return fetch(w.t, base+path)
+}
+
+func fetch(t *testing.T, url string) (string, error) {
+	c := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	must(t, err)
+	resp, err := c.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}

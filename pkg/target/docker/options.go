@@ -1,0 +1,43 @@
+package docker
+
+import (
+	"io"
+
+	"chaosgate/pkg/mask"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+// RuntimeName is the adapter's name, in chaos.yaml and in a target.Ref.
+const RuntimeName = "docker"
+
+// The labels by which containers are found. Compose gives the first four, users the fifth, we the last.
+const (
+	labelProject   = "com.docker.compose.project"
+	labelService   = "com.docker.compose.service"
+	labelNumber    = "com.docker.compose.container-number"
+	labelOneOff    = "com.docker.compose.oneoff"
+	labelProtected = "chaos.protected"
+	labelOurs      = "chaosgate.environment"
+)
+
+// Options says what an environment is made of.
+type Options struct {
+	RunID      string
+	Experiment string
+	Endpoint   Endpoint
+	Project    string // of Compose
+	Spec       spec.Environment
+	LogDir     string // kept; one file a service with what its containers wrote meanwhile
+	Self       string // this program, to run helpers
+	// Connect speaks with a helper: agent.NewClient.
+	Connect func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient
+	// Job makes the configuration of the helper that sends a signal: agent.SignalJob.
+	Signal  func(container, signal string) (job string, config any)
+	Secrets *mask.Set // taken out of the logs; nil is none
+}
+
+// Capabilities is what this target can do, for the plan.
+func Capabilities() []target.Capability {
+	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanInspect}
+}

@@ -1,0 +1,192 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"chaosgate/pkg/target"
+)
+
+// RevertEnvironment ends what a run has added to an engine, from a fresh process, given the data of the undo that Up recorded. It is idempotent, and safe if Up never
+// came to add anything. Only containers and images with the run's own label are touched.
+func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
+	var l leftover
+	if err := json.Unmarshal(data, &l); err != nil {
+		return fmt.Errorf("read the undo of an environment: %w", err)
+	}
+	if run, experiment, ok := strings.Cut(l.ID, "/"); !ok || run == "" || experiment == "" {
+		return fmt.Errorf("the undo of an environment is for %q, expected RUN/EXPERIMENT: nothing was done", l.ID)
+	}
+	engine, err := l.Endpoint.connect()
+	if err != nil {
+		return err
+	}
+	return errors.Join(endOurs(ctx, engine, l.ID), engine.Close())
+}
+
+// endOurs removes the helpers of an environment and their image, and verifies that.
+func endOurs(ctx context.Context, engine *client.Client, id string) error {
+	for ctx.Err() == nil {
+		left, err := ours(ctx, engine, id)
+		if err != nil {
+			return err
+		}
+		if len(left) == 0 {
+			return removeImages(ctx, engine, id)
+		}
+		for _, c := range left {
+			err := engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
+			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) { // a conflict: it is being removed
+				return fmt.Errorf("remove the helper %.12s: %w", c.ID, err)
+			}
+		}
+		if err := breathe(ctx); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func breathe(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(10 * time.Millisecond):
+		return nil
+	}
+}
+
+func ours(ctx context.Context, engine *client.Client, id string) ([]container.Summary, error) {
+	found, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+id))})
+	if err != nil {
+		return nil, fmt.Errorf("list the helpers: %w", err)
+	}
+	return found, nil
+}
+
+func removeImages(ctx context.Context, engine *client.Client, id string) error {
+	for ctx.Err() == nil {
+		found, err := engine.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+id))})
+		if err != nil {
+			return fmt.Errorf("list the helpers' image: %w", err)
+		}
+		if len(found) == 0 {
+			return nil
+		}
+		for _, i := range found {
+			_, err := engine.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
+			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
+				return fmt.Errorf("remove the helpers' image: %w", err)
+			}
+		}
+		if err := breathe(ctx); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// Attach answers the runtime of a target whose runner has died: it can be started and resumed, and looked at. A container that is no longer there is target.ErrGone.
+func Attach(ref target.Ref) target.Runtime { return &attached{ref: ref} }
+
+// attached reaches one container from a fresh process; each call makes a connection of its own.
+type attached struct{ ref target.Ref }
+
+var (
+	_ target.Runtime   = (*attached)(nil)
+	_ target.Inspector = (*attached)(nil)
+	_ target.Killer    = (*attached)(nil)
+	_ target.Starter   = (*attached)(nil)
+	_ target.Pauser    = (*attached)(nil)
+)
+
+// with calls f with the container and a connection to its engine.
+func (a *attached) with(f func(*client.Client, reference) error) error {
+	var r reference
+	if err := json.Unmarshal([]byte(a.ref.ID), &r); err != nil {
+		return fmt.Errorf("the target's id cannot be read: %w", err)
+	}
+	engine, err := r.Endpoint.connect()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(engine, r), engine.Close())
+}
+
+// Inspect implements target.Inspector. Ready is what its path answers, else its health check, else that it runs.
+func (a *attached) Inspect(ctx context.Context, _ target.Target) (target.Status, error) {
+	st := target.Status{ExitCode: -1}
+	err := a.with(func(engine *client.Client, r reference) error {
+		info, err := engine.ContainerInspect(ctx, r.Container)
+		if cerrdefs.IsNotFound(err) {
+			return target.ErrGone
+		}
+		if err != nil {
+			return err
+		}
+		st = statusOf(info)
+		st.Ready = st.Running && !st.Paused && readyAfter(ctx, info, r) == nil
+		return nil
+	})
+	return st, err
+}
+
+func readyAfter(ctx context.Context, info container.InspectResponse, r reference) error {
+	if r.Ready != "" {
+		return target.AskReady(ctx, r.Ready, "")
+	}
+	return healthy(info)
+}
+
+// Start implements target.Starter: it returns when the container is ready, or after defaultReady with an error.
+func (a *attached) Start(ctx context.Context, t target.Target) error {
+	return a.with(func(engine *client.Client, r reference) error {
+		if err := start(ctx, engine, r.Container); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, defaultReady)
+		defer cancel()
+		return target.PollReady(ctx, func(ctx context.Context) error {
+			info, err := engine.ContainerInspect(ctx, r.Container)
+			if err == nil {
+				err = runs(info)
+			}
+			if err == nil {
+				err = readyAfter(ctx, info, r)
+			}
+			return err
+		})
+	})
+}
+
+// Resume implements target.Pauser.
+func (a *attached) Resume(ctx context.Context, _ target.Target) error {
+	return a.with(func(engine *client.Client, r reference) error { return resume(ctx, engine, r.Container) })
+}
+
+// Release implements target.Killer: what held the container has died with the runner.
+func (a *attached) Release(context.Context, target.Target) error { return nil }
+
+func (a *attached) Name() string { return RuntimeName }
+func (a *attached) Close() error { return nil }
+
+// errUndoOnly is what one answers that is there to take faults back.
+var errUndoOnly = errors.New("the run that could do this is over; only its undo can be carried out")
+
+func (a *attached) Resolve(context.Context, target.Selection) ([]target.Target, error) {
+	return nil, errUndoOnly
+}
+func (a *attached) Kill(context.Context, target.Target, string) error        { return errUndoOnly }
+func (a *attached) Hold(context.Context, target.Target) error                { return errUndoOnly }
+func (a *attached) Stop(context.Context, target.Target, time.Duration) error { return errUndoOnly }
+func (a *attached) Pause(context.Context, target.Target) error               { return errUndoOnly }
