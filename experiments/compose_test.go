@@ -88,7 +88,7 @@ func (c composed) clean() {
 	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
 		a, b := c.inspect("service-a").State, c.inspect("service-b").State
 		helpers := c.docker("ps", "-aq", "--filter", "label=chaosgate.environment") + c.docker("images", "-q", "--filter", "label=chaosgate.environment")
-		if a.Running && b.Running && !a.Paused && !b.Paused && helpers == "" {
+		if a.Running && b.Running && !a.Paused && !b.Paused && helpers == "" && !loaded(c) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -106,7 +106,7 @@ name: e
 steadyState:
   - {id: up, http: {service: service-a, path: /health}, expect: {status: 200}}
 steps:
-  - {id: hit, fault: ` + fault + `, target: {service: service-b}, duration: 30s}
+  - {id: hit, fault: ` + fault + `, target: {service: service-b}` + with[fault] + `, duration: 30s}
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
@@ -114,8 +114,11 @@ steps:
 	return path
 }
 
+// with is what some faults cannot be without.
+var with = map[string]string{"memory.stress": ", with: {size: 64MiB}"}
+
 // hit starts an experiment, waits until its fault is felt, and answers the runner and its reports.
-func (c composed) hit(fault string, felt func(state) bool) (runner *exec.Cmd, reports string) {
+func (c composed) hit(fault string, felt func(composed) bool) (runner *exec.Cmd, reports string) {
 	c.t.Helper()
 	reports = c.t.TempDir()
 	runner = exec.Command(c.program, "run", c.file(fault), "--env", "compose", "--reports", reports)
@@ -125,9 +128,9 @@ func (c composed) hit(fault string, felt func(state) bool) (runner *exec.Cmd, re
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = runner.Process.Kill(); _ = runner.Wait() })
-	for deadline := time.Now().Add(20 * time.Second); !felt(c.inspect("service-b")); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !felt(c); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			c.t.Fatalf("%s is not felt: %+v", fault, c.inspect("service-b"))
+			c.t.Fatalf("%s is not felt", fault)
 		}
 	}
 	return runner, reports
@@ -141,16 +144,28 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func paused(s state) bool { return s.State.Paused }
-func down(s state) bool   { return !s.State.Running }
+func paused(c composed) bool { return c.inspect("service-b").State.Paused }
+func down(c composed) bool   { return !c.inspect("service-b").State.Running }
 
-// The experiments that a Compose project can carry out so far: the same files as on local processes.
+// loaded says whether something of ours is at work in service-b.
+func loaded(c composed) bool {
+	return strings.Contains(c.docker("top", c.inspect("service-b").ID, "-eo", "pid,args"), " agent")
+}
+
+// onCompose are the experiments that a Compose project can carry out so far.
+var onCompose = []string{"cpu-spike", "memory-spike", "service-kill", "service-pause", "service-restart", "service-stop"}
+
+// The same files as on local processes.
 func TestTheSameFilesOnCompose(t *testing.T) {
 	c := compose(t)
 	before := c.inspect("service-b")
 	t.Run("the gate opens", func(t *testing.T) {
-		code, r, said := decided(t, c.program, "--env", "compose", "--seed", "2", "experiments/service-kill.yaml", "experiments/service-pause.yaml", "experiments/service-restart.yaml", "experiments/service-stop.yaml")
-		if code != 0 || r.Gate != "OPEN" || len(r.Scenarios) != 4 {
+		args := []string{"--env", "compose", "--seed", "2"}
+		for _, name := range onCompose {
+			args = append(args, filepath.Join("experiments", name+".yaml"))
+		}
+		code, r, said := decided(t, c.program, args...)
+		if code != 0 || r.Gate != "OPEN" || len(r.Scenarios) != len(onCompose) {
 			t.Errorf("exit code %d, gate %s, %d scenarios:\n%s", code, r.Gate, len(r.Scenarios), said)
 		}
 		c.clean()
@@ -179,14 +194,14 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		c.clean()
 	})
 	t.Run("a killed runner", func(t *testing.T) {
-		for fault, felt := range map[string]func(state) bool{"service.pause": paused, "service.kill": down, "service.stop": down} {
+		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.kill": down, "cpu.stress": loaded} {
 			runner, _ := c.hit(fault, felt)
 			_ = runner.Process.Kill()
 			c.clean()
 		}
 	})
 	t.Run("a killed runner and guard, then rollback", func(t *testing.T) {
-		for fault, felt := range map[string]func(state) bool{"service.pause": paused, "service.stop": down} {
+		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.stop": down, "memory.stress": loaded} {
 			runner, reports := c.hit(fault, felt)
 			guards, err := filepath.Glob(filepath.Join(reports, "*", "journal.jsonl"))
 			if err != nil || len(guards) != 1 {
@@ -194,7 +209,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 			}
 			killGuard(t, runner.Process.Pid, guards[0])
 			_ = runner.Wait()
-			if !felt(c.inspect("service-b")) {
+			if fault != "memory.stress" && !felt(c) { // a load ends with its runner, whoever else is dead
 				t.Fatalf("%s: nothing is left to roll back", fault)
 			}
 			if code, said := output(t, c.program, "rollback", "--reports", reports); code != 0 || !strings.Contains(said, "on service-b-1") {

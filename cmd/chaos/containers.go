@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 	"path/filepath"
 
 	"chaosgate/pkg/agent"
@@ -19,14 +20,31 @@ func openContainers(o opening) (target.Environment, error) {
 	}
 	return docker.New(docker.Options{
 		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Spec: o.input.env,
-		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Self: o.program, Secrets: o.secrets,
+		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Helpers: helpers(o.program), Secrets: o.secrets,
+	}), nil
+}
+
+// helpers are what works in containers and beside them: this program.
+func helpers(program string) docker.Helpers {
+	return docker.Helpers{
+		Self: program,
 		Connect: func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient {
 			return agent.NewClient(stdin, stdout)
 		},
-		Signal: func(container, signal string) (string, any) {
-			return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+		Jobs: docker.Jobs{
+			Self: agent.SelfJob,
+			Signal: func(container, signal string) (string, any) {
+				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+			},
+			Score: func(score *int) (string, any) { return agent.ScoreJob, agent.ScoreConfig{Score: score} },
 		},
-	}), nil
+	}
+}
+
+// attachContainer reaches a container whose runner has died.
+func attachContainer(ref target.Ref) target.Runtime {
+	program, _ := os.Executable() // without it the helper that needs it says so
+	return docker.Attach(ref, helpers(program))
 }
 
 // checkContainers finds what is wrong with the services before an engine is asked.

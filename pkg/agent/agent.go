@@ -66,6 +66,8 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	MemoryJob:     newMemory,
 	SQLiteLockJob: newSQLiteLock,
 	SignalJob:     newSignal,
+	SelfJob:       newSelf,
+	ScoreJob:      newScore,
 }
 
 // Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends. It returns nil if the

@@ -40,9 +40,17 @@ func newCPUStress(r Request) (Fault, error) {
 	}
 	return eachInstance(r, func(i instance) (subject, error) {
 		h, err := newHosted(r, i, "cpu.stress")
-		wanted := float64(min(config.Workers, cores())) * config.Load
-		return &cpuStress{hosted: h, config: config, wanted: wanted}, err
+		return &cpuStress{hosted: h, config: config}, err
 	})
+}
+
+// wantedCores is how many processors' time a load can take at most: one for each worker, as many as there are, and no more than the place may use.
+func wantedCores(c agent.CPUConfig, place target.Placement, cores int) float64 {
+	wanted := float64(min(c.Workers, cores)) * c.Load
+	if place.CPULimit > 0 {
+		wanted = min(wanted, place.CPULimit)
+	}
+	return wanted
 }
 
 // cores is how many processors there are to load: those of the machine, or fewer where a limit holds for this program and so for its helpers.
@@ -53,7 +61,8 @@ func cpuOnset(Params) time.Duration { return cpuSample }
 
 // Prepare implements Fault.
 func (c *cpuStress) Prepare(ctx context.Context) ([]target.Undo, error) {
-	c.where = in(c.hoster.Placement(c.Target))
+	place := c.hoster.Placement(c.Target)
+	c.where, c.wanted = in(place), wantedCores(c.config, place, cores())
 	undos, err := c.arm(ctx, agent.CPUJob, c.config, helperUndo{})
 	if err != nil {
 		return nil, err

@@ -3,7 +3,24 @@ package fault
 import (
 	"testing"
 	"time"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/target"
 )
+
+// More than a place may use cannot be asked of it.
+func TestWantedCores(t *testing.T) {
+	for _, c := range []struct {
+		workers int
+		load    float64
+		limit   float64
+		want    float64
+	}{{1, 1, 0, 1}, {12, 1, 0, 4}, {12, 0.5, 0, 2}, {12, 1, 1, 1}, {12, 1, 0.25, 0.25}, {1, 0.5, 1, 0.5}, {12, 1, 16, 4}} {
+		if got := wantedCores(agent.CPUConfig{Workers: c.workers, Load: c.load}, target.Placement{CPULimit: c.limit}, 4); got != c.want {
+			t.Errorf("%+v: got %v", c, got)
+		}
+	}
+}
 
 // On a machine that is busy already a stressor gets less than it asked for; what counts then is that it gets a part and nothing is left. Idle time is told in
 // steps, so it says nothing about a short time.

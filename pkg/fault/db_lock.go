@@ -137,12 +137,12 @@ func writable(ctx context.Context, instance, path string) (Effect, error) {
 }
 
 // revertDBLock ends the holder of a lock whose runner has died.
-func revertDBLock(ctx context.Context, _ target.Runtime, data json.RawMessage, ref target.Ref) error {
+func revertDBLock(ctx context.Context, rt target.Runtime, data json.RawMessage, ref target.Ref) error {
 	u, err := readHelperUndo(data)
 	if err != nil {
 		return err
 	}
-	if err := endHelper(ctx, u.Process); err != nil {
+	if err := endHelper(ctx, rt, u, ref); err != nil {
 		return err
 	}
 	return asError(unlocked(ctx, ref.Instance, u.Path))

@@ -25,7 +25,8 @@ type hosted struct {
 // helperUndo is enough to end a helper that has outlived its runner.
 type helperUndo struct {
 	Process proc.ID `json:"process"`
-	Path    string  `json:"path,omitempty"` // the database that it locks
+	Helper  string  `json:"helper,omitempty"` // its ID, if it is no process of this machine
+	Path    string  `json:"path,omitempty"`   // the database that it locks
 	// Score is the OOM score that the service had before it was made the first to be killed; nil if it was not.
 	Score *int `json:"score,omitempty"`
 }
@@ -53,7 +54,7 @@ func (h *hosted) arm(ctx context.Context, job string, config any, more helperUnd
 		}
 		manual = fmt.Sprintf("kill -KILL %d", pid)
 	}
-	more.Process = h.id
+	more.Process, more.Helper = h.id, helper.ID()
 	return h.undo(h.kind, more, manual)
 }
 
@@ -89,7 +90,11 @@ func (h *hosted) close(ctx context.Context) error {
 }
 
 // endHelper ends a helper that has outlived its runner and verifies that.
-func endHelper(ctx context.Context, id proc.ID) error {
+func endHelper(ctx context.Context, rt target.Runtime, u helperUndo, ref target.Ref) error {
+	id := u.Process
+	if ender, ok := rt.(target.HelperEnder); ok && u.Helper != "" {
+		return ender.EndHelper(ctx, target.Target{Ref: ref}, u.Helper)
+	}
 	if id == (proc.ID{}) {
 		return errors.New("the undo names no process on this machine, so it cannot be seen whether the helper has ended")
 	}
@@ -115,12 +120,12 @@ func in(p target.Placement) string {
 }
 
 // revertHosted ends the helper of a dead runner.
-func revertHosted(ctx context.Context, _ target.Runtime, data json.RawMessage, _ target.Ref) error {
+func revertHosted(ctx context.Context, rt target.Runtime, data json.RawMessage, ref target.Ref) error {
 	u, err := readHelperUndo(data)
 	if err != nil {
 		return err
 	}
-	return endHelper(ctx, u.Process)
+	return endHelper(ctx, rt, u, ref)
 }
 
 func readHelperUndo(data json.RawMessage) (helperUndo, error) {

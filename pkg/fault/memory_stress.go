@@ -21,6 +21,9 @@ const memoryStall = 10 * time.Second
 // askLimit bounds how long the helper may take to answer.
 const askLimit = 2 * time.Second
 
+// oomNews is how long after the end of a helper an engine may tell that the kernel has killed for memory.
+const oomNews = 500 * time.Millisecond
+
 var errSilent = fmt.Errorf("the helper did not answer within %v", askLimit)
 
 // memoryStress is memory.stress.
@@ -143,14 +146,18 @@ func (m *memoryStress) outcome(ctx context.Context, now agent.MemoryStatus, err 
 
 // helperEnded tells what is known when the helper is gone: the memory ran out, which is the effect at its strongest, or something else ended it.
 func (m *memoryStress) helperEnded(ctx context.Context) (Effect, error) {
-	st, err := m.inspect(ctx)
+	var kills int64
+	_, err := until(ctx, oomNews, func(ctx context.Context) (bool, error) {
+		st, err := m.inspect(ctx)
+		kills = st.OOMKills - m.before.OOMKills
+		return kills > 0, err
+	})
 	if err != nil {
 		return Effect{}, err
 	}
-	kills := st.OOMKills - m.before.OOMKills
 	e := Effect{Proven: m.ranOut || kills > 0, Readings: map[string]float64{"asked_bytes": float64(m.config.Size), "oom_kills": float64(kills)}}
 	if e.Proven {
-		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed the load", m.Instance, m.limit())
+		e.Summary = fmt.Sprintf("%s: memory ran out%s, and the kernel has killed for it: the load has ended", m.Instance, m.limit())
 	} else {
 		e.Summary = m.Instance + ": the load has ended before its time, and not for memory"
 	}
@@ -216,7 +223,7 @@ func revertMemory(ctx context.Context, rt target.Runtime, data json.RawMessage, 
 	if err != nil {
 		return err
 	}
-	if err := endHelper(ctx, u.Process); err != nil || u.Score == nil {
+	if err := endHelper(ctx, rt, u, ref); err != nil || u.Score == nil {
 		return err
 	}
 	scorer, err := able[target.OOMScorer](rt, target.CanHost)

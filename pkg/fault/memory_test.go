@@ -41,9 +41,9 @@ func TestMemoryRunsOutForTheStressor(t *testing.T) {
 	r := request{fault: "memory.stress", service: "b", with: map[string]string{"size": "400MiB", "rate": "800MiB/s", "victim": "stressor"}}
 	f, _ := r.prepared(t, w)
 	e, err := f.Inject(soon(t))
-	wantEffect(t, "inject", e, err, true, "b-1: memory ran out, limit "+limit+", and the kernel has killed the load")
+	wantEffect(t, "inject", e, err, true, "b-1: memory ran out, limit "+limit+", and the kernel has killed for it")
 	e, err = f.Check(soon(t))
-	wantEffect(t, "check", e, err, true, "the kernel has killed the load")
+	wantEffect(t, "check", e, err, true, "the kernel has killed for it")
 	wantReverted(t, f)
 	switch st := w.status(t); {
 	case st.OOMKills == 1 && (w.pid(t) != pid || !st.OOMKilled || st.Restarts != 0):

@@ -213,8 +213,9 @@ type Linker interface {
 type Helper interface {
 	// Call sends one command and waits for its answer.
 	Call(ctx context.Context, command string) (json.RawMessage, error)
-	// PID is the helper's process on this machine, 0 if it is not on this machine.
+	// PID is the helper's process on this machine, 0 if it is not one. ID names it for HelperEnder then.
 	PID() int
+	ID() string
 	// Close ends the helper: it reverts, exits, and is waited for.
 	Close(ctx context.Context) error
 }
@@ -238,6 +239,13 @@ type Placement struct {
 	Cgroup      bool   `json:"cgroup"`
 	Where       string `json:"where"`        // "the service's own cgroup", "beside the service: no cgroup can be made here (permission denied)"
 	MemoryLimit int64  `json:"memory_limit"` // bytes; 0 is none
+	// CPULimit is how many processors' time all in the place may use together; 0 is all there are.
+	CPULimit float64 `json:"cpu_limit,omitempty"`
+}
+
+// HelperEnder sees to it, from a fresh process, that a helper is at work no more, by its ID. It is idempotent.
+type HelperEnder interface {
+	EndHelper(ctx context.Context, t Target, helper string) error
 }
 
 // OOMScorer chooses whom the kernel kills first when memory runs out, among the processes that share a limit: a score from -1000 (never) to 1000 (first) of the

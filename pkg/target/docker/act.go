@@ -96,10 +96,10 @@ func (e *Environment) signaller(ctx context.Context, i *instance, signal string)
 	if h != nil {
 		return h, nil
 	}
-	job, config := e.opts.Signal(i.id, signal)
-	h, err := e.host(ctx, i, job, config, seesProcesses)
+	job, config := e.opts.Helpers.Jobs.Signal(i.id, signal)
+	h, err := e.hosts.start(ctx, job, config, seesProcesses)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start the helper for %s: %w", i.name, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -169,7 +169,7 @@ func TestARemovedContainer(t *testing.T) {
 			t.Errorf("%s: no error", what)
 		}
 	}
-	rt := Attach(of.Ref)
+	rt := Attach(of.Ref, helpers())
 	for what, err := range map[string]error{"resume": rt.(target.Pauser).Resume(soon(t), of), "start": rt.(target.Starter).Start(soon(t), of)} {
 		if !errors.Is(err, target.ErrGone) {
 			t.Errorf("%s from a fresh process: %v, want that it is gone", what, err)
@@ -184,7 +184,7 @@ func TestAttach(t *testing.T) {
 	p.add("web", 1, published)
 	w := p.world("web")
 	of := w.one("web")
-	rt := Attach(target.Ref{Runtime: RuntimeName, Service: "web", Instance: "web-1", ID: of.ID})
+	rt := Attach(target.Ref{Runtime: RuntimeName, Service: "web", Instance: "web-1", ID: of.ID}, helpers())
 	must(t, w.Pause(soon(t), of))
 	if st, err := rt.(target.Inspector).Inspect(soon(t), of); err != nil || !st.Paused {
 		t.Errorf("paused: %+v, %v", st, err)
@@ -202,7 +202,7 @@ func TestAttach(t *testing.T) {
 	if err := rt.(target.Killer).Kill(context.Background(), of, "SIGKILL"); err == nil {
 		t.Error("an undo can kill")
 	}
-	if err := Attach(target.Ref{ID: "?"}).(target.Pauser).Resume(soon(t), of); err == nil {
+	if err := Attach(target.Ref{ID: "?"}, helpers()).(target.Pauser).Resume(soon(t), of); err == nil {
 		t.Error("an id that is none was believed")
 	}
 }

@@ -32,12 +32,10 @@ type Environment struct {
 	instances []*instance // sorted by service and number
 	since     time.Time   // when Up began, by the engine's clock
 	unwatch   func()      // ends the watching of events and waits for it
-	program   program
+	hosts     *hosts      // once the engine is met
 
-	mu      sync.Mutex
-	ended   bool
-	helpers map[*helper]struct{}
-	armed   map[string]*helper // by instance and signal
+	mu    sync.Mutex
+	armed map[string]*helper // by instance and signal
 }
 
 var (
@@ -48,13 +46,15 @@ var (
 	_ target.Starter     = (*Environment)(nil)
 	_ target.Pauser      = (*Environment)(nil)
 	_ target.ByHand      = (*Environment)(nil)
+	_ target.Hoster      = (*Environment)(nil)
+	_ target.OOMScorer   = (*Environment)(nil)
 )
 
 // New makes an environment; nothing is dialled yet.
 func New(opts Options) *Environment {
 	return &Environment{
 		opts: opts, id: opts.RunID + "/" + opts.Experiment, events: target.NewEventQueue(), unwatch: func() {},
-		helpers: map[*helper]struct{}{}, armed: map[string]*helper{},
+		armed: map[string]*helper{},
 	}
 }
 
@@ -117,7 +117,7 @@ func (e *Environment) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.engine = engine
+	e.engine, e.hosts = engine, newHosts(e.opts.Helpers, engine, e.id)
 	if e.since, err = time.Parse(time.RFC3339Nano, info.SystemTime); err != nil {
 		return fmt.Errorf("read the engine's clock: %w", err)
 	}
@@ -327,15 +327,12 @@ const downTimeout = 20 * time.Second
 func (e *Environment) Down(ctx context.Context) error {
 	e.unwatch()
 	var errs []error
-	for _, h := range e.endHelpers() {
-		errs = append(errs, h.Close(ctx))
-	}
 	for _, i := range e.instances {
 		errs = append(errs, i.close())
 	}
 	if e.engine != nil {
 		e.keepLogs(ctx)
-		errs = append(errs, endOurs(ctx, e.engine, e.id))
+		errs = append(errs, e.hosts.end(ctx))
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())

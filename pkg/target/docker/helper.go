@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"chaosgate/pkg/target"
@@ -19,158 +22,244 @@ import (
 // helperTimeout bounds how long a helper may take to revert and exit when its stdin is closed.
 const helperTimeout = 5 * time.Second
 
+// Helpers says what helpers are made of.
+type Helpers struct {
+	Self string // this program
+	// Connect speaks with a helper: agent.NewClient.
+	Connect func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient
+	Jobs    Jobs
+}
+
+// Jobs are those of package agent that this adapter asks for by itself.
+type Jobs struct {
+	Self   string                                             // tells its own process id as "pid"
+	Signal func(container, signal string) (job string, c any) // sends a signal to a container's first process
+	Score  func(score *int) (job string, c any)               // reads the OOM score of the first process as "score", or sets it
+}
+
+// hosts starts helpers and ends them. What it makes in the engine carries its id as a label. It is safe for concurrent use.
+type hosts struct {
+	Helpers
+	engine  *client.Client
+	id      string
+	program program
+
+	mu    sync.Mutex
+	ended bool
+	open  map[ender]struct{}
+}
+
+// ender is a helper, or what one needs, that is ended with its environment.
+type ender interface{ Close(context.Context) error }
+
+func newHosts(h Helpers, engine *client.Client, id string) *hosts {
+	return &hosts{Helpers: h, engine: engine, id: id, open: map[ender]struct{}{}}
+}
+
+var errEnding = errors.New("the environment ends")
+
+// keep makes a helper known, so that it is ended with the environment; one that comes too late is ended at once.
+func (h *hosts) keep(ctx context.Context, e ender) error {
+	h.mu.Lock()
+	ended := h.ended
+	if !ended {
+		h.open[e] = struct{}{}
+	}
+	h.mu.Unlock()
+	if ended {
+		return errors.Join(errEnding, e.Close(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+func (h *hosts) drop(e ender) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.open, e)
+}
+
+// end lets no more helpers in, ends those there are, and removes what was made for them.
+func (h *hosts) end(ctx context.Context) error {
+	h.mu.Lock()
+	h.ended = true
+	var open []ender
+	for e := range h.open {
+		open = append(open, e)
+	}
+	h.mu.Unlock()
+	var errs []error
+	for _, e := range open {
+		errs = append(errs, e.Close(ctx))
+	}
+	return errors.Join(append(errs, endOurs(ctx, h.engine, h.id))...)
+}
+
+// line is the connection to a helper's standard input and output: the lease.
+type line struct {
+	conn   types.HijackedResponse
+	stdout *io.PipeReader
+	client target.HelperClient
+	stderr *lastWords
+}
+
+// lastWords keeps the end of what a helper says on its standard error. It is safe for concurrent use.
+type lastWords struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const lastWordsLimit = 1 << 10
+
+func (l *lastWords) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	l.text = l.text[max(0, len(l.text)-lastWordsLimit):]
+	return len(p), nil
+}
+
+// with adds the last words to an error.
+func (l *lastWords) with(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if said := strings.TrimSpace(string(l.text)); said != "" {
+		return fmt.Errorf("%w (it said: %s)", err, said)
+	}
+	return err
+}
+
+// connect makes a line of an attached connection.
+func (h *hosts) connect(conn types.HijackedResponse) line {
+	stdout, in := io.Pipe()
+	said := &lastWords{}
+	go func() {
+		_, err := stdcopy.StdCopy(in, said, conn.Reader)
+		_ = in.CloseWithError(errors.Join(err, io.EOF))
+	}()
+	return line{conn: conn, stdout: stdout, client: h.Connect(input{conn}, stdout), stderr: said}
+}
+
+// Call implements target.Helper.
+func (l line) Call(ctx context.Context, command string) (json.RawMessage, error) {
+	return l.client.Call(ctx, command)
+}
+
+// PID implements target.Helper: it is not looked at as a process of this machine.
+func (l line) PID() int { return 0 }
+
+// ID implements target.Helper.
+func (h *helper) ID() string { return h.id }
+
+// release ends the lease, and hang the connection.
+func (l line) release() { _ = l.conn.CloseWrite() } // it fails only if it is closed
+
+func (l line) hang() {
+	l.conn.Close()
+	_ = l.stdout.Close()
+}
+
+// input is the standard input of an attached process; closing it is the end of it alone.
+type input struct{ types.HijackedResponse }
+
+func (c input) Write(p []byte) (int, error) { return c.Conn.Write(p) }
+func (c input) Close() error                { return c.CloseWrite() }
+
 // helper is this program in a container of its own, told what to do over its standard input. When that ends, with the runner at the latest, it reverts and exits, and
 // the engine removes it.
 type helper struct {
-	env    *Environment
-	id     string
-	stdin  types.HijackedResponse
-	stdout *io.PipeReader
-	client target.HelperClient
+	line
+	of *hosts
+	id string
 }
+
+var _ target.Helper = (*helper)(nil)
 
 // powers say what a helper may do beyond nothing.
-type powers func(*container.HostConfig)
+type powers func(*container.Config, *container.HostConfig)
 
 // seesProcesses lets a helper see and signal the machine's processes.
-func seesProcesses(c *container.HostConfig) {
-	c.PidMode, c.UsernsMode = "host", "host"
-	c.CapAdd = []string{"KILL"}
-	c.SecurityOpt = append(c.SecurityOpt, "apparmor=unconfined") // a profile lets only its own be signalled
+func seesProcesses(c *container.Config, h *container.HostConfig) {
+	c.User = "0:0"
+	h.PidMode, h.UsernsMode = "host", "host"
+	h.CapAdd = []string{"KILL"}
+	h.SecurityOpt = append(h.SecurityOpt, "apparmor=unconfined") // a profile lets only its own be signalled
 }
 
-// host starts a helper for an instance and arms it.
-func (e *Environment) host(ctx context.Context, i *instance, job string, config any, may powers) (*helper, error) {
-	h, err := e.startHelper(ctx, may)
-	if err != nil {
-		return nil, fmt.Errorf("start the helper for %s on %s: %w", job, i.name, err)
-	}
-	if err := h.client.Arm(ctx, job, config); err != nil {
-		return nil, errors.Join(fmt.Errorf("arm the helper for %s on %s: %w", job, i.name, err), h.Close(context.WithoutCancel(ctx)))
-	}
-	return h, nil
-}
-
-func (e *Environment) startHelper(ctx context.Context, may powers) (*helper, error) {
-	image, err := e.program.image(ctx, e.engine, e.opts.Self, e.id)
+// start starts a helper in a container of its own and arms it.
+func (h *hosts) start(ctx context.Context, job string, config any, may powers) (*helper, error) {
+	image, err := h.program.image(ctx, h.engine, h.Self, h.id)
 	if err != nil {
 		return nil, err
 	}
-	config := &container.Config{
-		Image: image, Cmd: []string{programPath, "agent"}, User: "0:0", OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-		Labels: map[string]string{labelOurs: e.id},
+	c := &container.Config{
+		Image: image, Cmd: []string{programPath, "agent"}, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Labels: map[string]string{labelOurs: h.id},
 	}
 	host := &container.HostConfig{
 		AutoRemove: true, NetworkMode: "none", ReadonlyRootfs: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
 		LogConfig: container.LogConfig{Type: "none"},
 	}
-	may(host)
-	made, err := e.engine.ContainerCreate(ctx, config, host, nil, nil, "")
+	may(c, host)
+	made, err := h.engine.ContainerCreate(ctx, c, host, nil, nil, "")
 	if err != nil {
 		return nil, err
 	}
-	h := &helper{env: e, id: made.ID}
-	if err := h.run(ctx); err != nil {
-		return nil, errors.Join(err, h.remove(context.WithoutCancel(ctx)))
+	one := &helper{of: h, id: made.ID}
+	if err := one.run(ctx); err != nil {
+		return nil, errors.Join(err, one.remove(context.WithoutCancel(ctx)))
 	}
-	return h, e.addHelper(ctx, h)
+	if err := h.keep(ctx, one); err != nil {
+		return nil, err
+	}
+	if err := one.client.Arm(ctx, job, config); err != nil {
+		return nil, errors.Join(one.stderr.with(err), one.Close(context.WithoutCancel(ctx)))
+	}
+	return one, nil
 }
 
 // run attaches to the container and starts it.
 func (h *helper) run(ctx context.Context) error {
-	engine := h.env.engine
 	// The connection is the lease: it must not end with the step that needed it.
-	attached, err := engine.ContainerAttach(context.WithoutCancel(ctx), h.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	conn, err := h.of.engine.ContainerAttach(context.WithoutCancel(ctx), h.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
 		return err
 	}
-	h.stdin = attached
-	stdout, in := io.Pipe()
-	h.stdout = stdout
-	go func() {
-		_, err := stdcopy.StdCopy(in, io.Discard, attached.Reader)
-		_ = in.CloseWithError(errors.Join(err, io.EOF))
-	}()
-	h.client = h.env.opts.Connect(closer{attached}, stdout)
-	return engine.ContainerStart(ctx, h.id, container.StartOptions{})
-}
-
-// closer is the standard input of an attached container; closing it is the end of it alone.
-type closer struct{ types.HijackedResponse }
-
-func (c closer) Write(p []byte) (int, error) { return c.Conn.Write(p) }
-func (c closer) Close() error                { return c.CloseWrite() }
-
-// Call implements target.Helper.
-func (h *helper) Call(ctx context.Context, command string) (json.RawMessage, error) {
-	return h.client.Call(ctx, command)
-}
-
-// Close implements target.Helper. A helper that does not exit in time is killed, which is an error: whether it has reverted is not known then.
-func (h *helper) Close(ctx context.Context) error {
-	h.env.dropHelper(h)
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
-	defer cancel()
-	ended, failed := h.env.engine.ContainerWait(ctx, h.id, container.WaitConditionRemoved)
-	_ = h.stdin.CloseWrite() // it fails only if it is closed
-	var err error
-	select {
-	case r := <-ended:
-		if r.StatusCode != 0 {
-			err = fmt.Errorf("the helper %.12s ended with exit code %d", h.id, r.StatusCode)
-		}
-	case err = <-failed:
-		if cerrdefs.IsNotFound(err) {
-			err = nil
-		} else {
-			killing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
-			defer cancel()
-			err = errors.Join(fmt.Errorf("the helper %.12s did not end when it was told to: %w", h.id, err), h.remove(killing))
-		}
-	}
-	h.stdin.Close()
-	_ = h.stdout.Close()
-	return err
-}
-
-func (h *helper) remove(ctx context.Context) error {
-	err := h.env.engine.ContainerRemove(ctx, h.id, container.RemoveOptions{Force: true})
-	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) { // it is gone, or going
-		return nil
-	}
-	return err
-}
-
-var errEnding = errors.New("the environment ends")
-
-// addHelper makes a helper known, so that Down ends it.
-func (e *Environment) addHelper(ctx context.Context, h *helper) error {
-	e.mu.Lock()
-	ended := e.ended
-	if !ended {
-		e.helpers[h] = struct{}{}
-	}
-	e.mu.Unlock()
-	if ended {
-		return errors.Join(errEnding, h.Close(context.WithoutCancel(ctx)))
+	h.line = h.of.connect(conn)
+	if err := h.of.engine.ContainerStart(ctx, h.id, container.StartOptions{}); err != nil {
+		h.hang()
+		return err
 	}
 	return nil
 }
 
-func (e *Environment) dropHelper(h *helper) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.helpers, h)
+// Close implements target.Helper. A helper that does not exit in time is killed, which is an error: whether it has reverted is not known then.
+func (h *helper) Close(ctx context.Context) error {
+	h.of.drop(h)
+	defer h.hang()
+	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	ended, failed := h.of.engine.ContainerWait(ctx, h.id, container.WaitConditionRemoved)
+	h.release()
+	select {
+	case r := <-ended:
+		if r.StatusCode != 0 {
+			return fmt.Errorf("the helper %.12s ended with exit code %d", h.id, r.StatusCode)
+		}
+		return nil
+	case err := <-failed:
+		if cerrdefs.IsNotFound(err) {
+			return nil
+		}
+		killing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
+		defer cancel()
+		return errors.Join(fmt.Errorf("the helper %.12s did not end when it was told to: %w", h.id, err), h.remove(killing))
+	}
 }
 
-// endHelpers lets no more helpers in and answers those there are.
-func (e *Environment) endHelpers() []*helper {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.ended = true
-	var all []*helper
-	for h := range e.helpers {
-		all = append(all, h)
+func (h *helper) remove(ctx context.Context) error {
+	err := h.of.engine.ContainerRemove(ctx, h.id, container.RemoveOptions{Force: true})
+	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) { // it is gone, or going
+		return nil
 	}
-	return all
+	return err
 }

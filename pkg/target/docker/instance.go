@@ -42,6 +42,7 @@ type instance struct {
 	counted  int       // restarts before the engine's count began anew
 	lastExit int
 	oomKills int64
+	loads    int // helpers inside, so that being killed for memory is the fault's doing
 }
 
 // defaultReady is how long a service may take to be ready.

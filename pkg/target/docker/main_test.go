@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// web answers on 8080: /health, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM.
+// web answers on 8080: /health, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -66,6 +67,13 @@ func web() {
 	}
 	if delay, err := time.ParseDuration(os.Getenv("WARMUP")); err == nil {
 		time.Sleep(delay)
+	}
+	if mib, err := strconv.Atoi(os.Getenv("HOLDS")); err == nil {
+		held := make([]byte, mib<<20)
+		for i := range held {
+			held[i] = 1
+		}
+		defer runtime.KeepAlive(held)
 	}
 	fmt.Println("serving")
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
@@ -90,8 +98,21 @@ func runner() {
 		}
 	}()
 	err := e.Up(context.Background(), func(u target.Undo) error { return json.NewEncoder(os.Stdout).Encode(u) })
-	if err == nil {
-		err = e.Arm(context.Background(), target.Target{Ref: target.Ref{Service: "web", Instance: "web-1"}}, "SIGKILL")
+	of := target.Target{Ref: target.Ref{Service: "web", Instance: "web-1"}}
+	switch {
+	case err != nil:
+	case os.Getenv("LOAD") != "":
+		var all []target.Target
+		if all, err = e.Resolve(context.Background(), target.Selection{Services: []string{"web"}}); err != nil {
+			break
+		}
+		var h target.Helper
+		if h, err = e.Host(context.Background(), all[0], agent.CPUJob, agent.CPUConfig{Load: 1}); err == nil {
+			_, err = h.Call(context.Background(), agent.Inject)
+			fmt.Println("load", h.ID(), all[0].ID)
+		}
+	default:
+		err = e.Arm(context.Background(), of, "SIGKILL")
 	}
 	fmt.Println("armed", err)
 	time.Sleep(time.Minute)
@@ -237,15 +258,24 @@ func options(project string, services map[string]spec.Service) Options {
 	if err != nil {
 		panic(err)
 	}
+	return Options{
+		RunID: fmt.Sprintf("run%d", os.Getpid()), Experiment: project, Endpoint: e, Project: project, Spec: spec.Environment{Services: services}, LogDir: os.TempDir(), Helpers: helpers(),
+	}
+}
+
+func helpers() Helpers {
 	self, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
-	return Options{
-		RunID: fmt.Sprintf("run%d", os.Getpid()), Experiment: project, Endpoint: e, Project: project, Spec: spec.Environment{Services: services}, LogDir: os.TempDir(), Self: self,
-		Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
-		Signal: func(container, signal string) (string, any) {
-			return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+	return Helpers{
+		Self: self, Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
+		Jobs: Jobs{
+			Self: agent.SelfJob,
+			Signal: func(container, signal string) (string, any) {
+				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+			},
+			Score: func(score *int) (string, any) { return agent.ScoreJob, agent.ScoreConfig{Score: score} },
 		},
 	}
 }

@@ -1,8 +1,6 @@
 package docker
 
 import (
-	"io"
-
 	"chaosgate/pkg/mask"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -29,15 +27,11 @@ type Options struct {
 	Project    string // of Compose
 	Spec       spec.Environment
 	LogDir     string // kept; one file a service with what its containers wrote meanwhile
-	Self       string // this program, to run helpers
-	// Connect speaks with a helper: agent.NewClient.
-	Connect func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient
-	// Job makes the configuration of the helper that sends a signal: agent.SignalJob.
-	Signal  func(container, signal string) (job string, config any)
-	Secrets *mask.Set // taken out of the logs; nil is none
+	Helpers    Helpers
+	Secrets    *mask.Set // taken out of the logs; nil is none
 }
 
 // Capabilities is what this target can do, for the plan.
 func Capabilities() []target.Capability {
-	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanInspect}
+	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -97,10 +98,13 @@ func removeImages(ctx context.Context, engine *client.Client, id string) error {
 }
 
 // Attach answers the runtime of a target whose runner has died: it can be started and resumed, and looked at. A container that is no longer there is target.ErrGone.
-func Attach(ref target.Ref) target.Runtime { return &attached{ref: ref} }
+func Attach(ref target.Ref, h Helpers) target.Runtime { return &attached{ref: ref, helpers: h} }
 
 // attached reaches one container from a fresh process; each call makes a connection of its own.
-type attached struct{ ref target.Ref }
+type attached struct {
+	ref     target.Ref
+	helpers Helpers
+}
 
 var (
 	_ target.Runtime   = (*attached)(nil)
@@ -108,7 +112,50 @@ var (
 	_ target.Killer    = (*attached)(nil)
 	_ target.Starter   = (*attached)(nil)
 	_ target.Pauser    = (*attached)(nil)
+	_ target.Hoster    = (*attached)(nil)
+	_ target.OOMScorer = (*attached)(nil)
+
+	_ target.HelperEnder = (*attached)(nil)
 )
+
+// EndHelper implements target.HelperEnder.
+func (a *attached) EndHelper(ctx context.Context, _ target.Target, helper string) error {
+	return a.with(func(engine *client.Client, _ reference) error { return endGuest(ctx, engine, helper) })
+}
+
+// OOMScore implements target.OOMScorer.
+func (a *attached) OOMScore(ctx context.Context, _ target.Target) (score int, err error) {
+	err = a.score(ctx, nil, &score)
+	return score, err
+}
+
+// SetOOMScore implements target.OOMScorer.
+func (a *attached) SetOOMScore(ctx context.Context, _ target.Target, score int) error {
+	return a.score(ctx, &score, new(int))
+}
+
+// score reaches the OOM score with helpers of this process's own, which are gone when it returns.
+func (a *attached) score(ctx context.Context, set, now *int) error {
+	return a.with(func(engine *client.Client, r reference) error {
+		info, err := engine.ContainerInspect(ctx, r.Container)
+		if cerrdefs.IsNotFound(err) || err == nil && !info.State.Running {
+			return target.ErrGone // with its score
+		}
+		h := newHosts(a.helpers, engine, fmt.Sprintf("undo-%d/%.12s", os.Getpid(), r.Container))
+		*now, err = h.score(ctx, r.Container, set)
+		return errors.Join(err, h.end(context.WithoutCancel(ctx)))
+	})
+}
+
+func (a *attached) Host(context.Context, target.Target, string, any) (target.Helper, error) {
+	return nil, errUndoOnly
+}
+func (a *attached) Placement(target.Target) target.Placement {
+	return target.Placement{Where: errUndoOnly.Error()}
+}
+func (a *attached) Usage(context.Context, target.Target) (target.Usage, error) {
+	return target.Usage{}, errUndoOnly
+}
 
 // with calls f with the container and a connection to its engine.
 func (a *attached) with(f func(*client.Client, reference) error) error {

@@ -130,7 +130,7 @@ func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code st
 	}
 	i.mu.Lock()
 	i.lastExit = e.ExitCode
-	e.Expected = i.held || time.Since(i.hit) < hitFor
+	e.Expected = i.held || time.Since(i.hit) < hitFor || e.OOM && i.loads > 0
 	i.mu.Unlock()
 	e.Detail = cause(e)
 	w.env.events.Add(e)

@@ -140,6 +140,9 @@ func (h *helper) Call(ctx context.Context, command string) (json.RawMessage, err
 // PID implements target.Helper.
 func (h *helper) PID() int { return h.process.PID() }
 
+// ID implements target.Helper: its process is enough.
+func (h *helper) ID() string { return "" }
+
 // Close implements target.Helper. A helper that does not exit in time is killed, which is an error: whether it has reverted is not known then.
 func (h *helper) Close(ctx context.Context) error {
 	defer h.env.dropHelper(h)

@@ -1,0 +1,155 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+
+	"chaosgate/pkg/target"
+)
+
+// guest is this program inside a target's container: in its cgroup, with its user, its limits and its files, and without a file of ours copied into it. It is begun from
+// the program of a helper that shares the container's processes for a moment; that works in a container without a shell, and in one to which nothing can be written.
+type guest struct {
+	line
+	of   *hosts
+	exec string
+}
+
+var _ target.Helper = (*guest)(nil)
+
+// enter starts a helper inside a container and arms it.
+func (h *hosts) enter(ctx context.Context, id, job string, config any) (*guest, error) {
+	info, err := h.engine.ContainerInspect(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	door, err := h.start(ctx, h.Jobs.Self, struct{}{}, func(c *container.Config, host *container.HostConfig) {
+		c.User, host.PidMode = info.Config.User, container.PidMode("container:"+id) // who it is looked at by must be the same user
+		host.UsernsMode = info.HostConfig.UsernsMode
+	})
+	if err != nil {
+		return nil, fmt.Errorf("share its processes: %w", err)
+	}
+	g, err := h.through(ctx, door, id)
+	if err == nil {
+		err = g.arm(ctx, job, config) // until it answers it may still be reading its program, which goes with the door
+	}
+	err = errors.Join(err, door.Close(context.WithoutCancel(ctx)))
+	if err == nil {
+		if err = h.keep(ctx, g); err == nil {
+			return g, nil
+		}
+	}
+	if g != nil {
+		err = errors.Join(err, g.Close(context.WithoutCancel(ctx)))
+	}
+	return nil, err
+}
+
+func (g *guest) arm(ctx context.Context, job string, config any) error {
+	if err := g.client.Arm(ctx, job, config); err != nil {
+		return g.stderr.with(err)
+	}
+	return nil
+}
+
+// through begins a guest by the program of a helper that shares the container's processes.
+func (h *hosts) through(ctx context.Context, door *helper, id string) (*guest, error) {
+	text, err := door.Call(ctx, "status")
+	if err != nil {
+		return nil, err
+	}
+	var at struct {
+		PID int `json:"pid"`
+	}
+	if err := json.Unmarshal(text, &at); err != nil || at.PID <= 0 {
+		return nil, fmt.Errorf("the helper says %q, and not which process it is: %w", text, err)
+	}
+	command, err := h.command(at.PID)
+	if err != nil {
+		return nil, err
+	}
+	made, err := h.engine.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := h.engine.ContainerExecAttach(context.WithoutCancel(ctx), made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return &guest{line: h.connect(conn), of: h, exec: made.ID}, nil
+}
+
+// command starts the program of another process. One that is not static brings its loader and its libraries along, from that process's own files.
+func (h *hosts) command(pid int) ([]string, error) {
+	files, err := closure(h.Self)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 1 {
+		return []string{fmt.Sprintf("/proc/%d/exe", pid), guestArg}, nil
+	}
+	root := fmt.Sprintf("/proc/%d/root", pid)
+	var dirs []string
+	for _, f := range files[2:] {
+		if dir := root + filepath.Dir(f.to); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return []string{root + files[1].to, "--library-path", strings.Join(dirs, ":"), root + programPath, guestArg}, nil
+}
+
+// guestArg makes this program a helper; by it an exec is seen to be one of ours.
+const guestArg = "agent"
+
+// Close implements target.Helper. It returns when the process has ended; one that does not end is an error that names it.
+func (g *guest) Close(ctx context.Context) error {
+	g.of.drop(g)
+	defer g.hang()
+	g.release()
+	return endGuest(ctx, g.of.engine, g.exec)
+}
+
+// ID implements target.Helper: it is how another process finds the helper.
+func (g *guest) ID() string { return g.exec }
+
+// endGuest waits until a helper in a container is no longer at work, given the name of its exec. It ends with the connection of its runner, which has died; there is
+// nothing to end it by from outside, so one that stays is an error that names its process.
+func endGuest(ctx context.Context, engine *client.Client, exec string) error {
+	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	pid := 0
+	err := poll(ctx, func() (bool, error) {
+		now, err := engine.ContainerExecInspect(ctx, exec)
+		if cerrdefs.IsNotFound(err) {
+			return true, nil // with its container, or long ago
+		}
+		pid = now.Pid
+		return err == nil && !now.Running, err
+	})
+	if err != nil {
+		return fmt.Errorf("the helper that was started in the container is still at work (process %d of the engine's machine): %w", pid, err)
+	}
+	return nil
+}
+
+// poll asks until the answer is yes, or an error; it is an error if ctx ends first.
+func poll(ctx context.Context, ask func() (bool, error)) error {
+	for {
+		if yes, err := ask(); yes || err != nil {
+			return err
+		}
+		if err := breathe(ctx); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package docker
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/target"
+)
+
+func limited(memory, nanoCPUs int64) change {
+	return func(_ *container.Config, h *container.HostConfig) { h.Memory, h.NanoCPUs = memory, nanoCPUs }
+}
+
+// atWork are the processes of the helpers in a container, by the engine's own list.
+func (p *project) atWork(id string) int {
+	p.t.Helper()
+	top, err := p.engine.ContainerTop(soon(p.t), id, []string{"-eo", "pid,args"})
+	must(p.t, err)
+	n := 0
+	for _, process := range top.Processes {
+		if strings.HasSuffix(strings.Join(process, " "), " "+guestArg) {
+			n++
+		}
+	}
+	return n
+}
+
+// A load runs in the container's own cgroup, as its own user, also where there is nothing to write to and no shell; its use is the container's.
+func TestALoadIsTheContainersOwn(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published, hardened(p), limited(128<<20, 5e8))
+	w := p.world("web")
+	of := w.one("web")
+	if place := w.Placement(of); !place.Cgroup || place.MemoryLimit != 128<<20 || place.CPULimit != 0.5 {
+		t.Errorf("placement: %+v", place)
+	}
+	h, err := w.Host(soon(t), of, agent.CPUJob, agent.CPUConfig{Workers: 2, Load: 1})
+	must(t, err)
+	if n := p.atWork(id); n != 1 || h.ID() == "" || h.PID() != 0 {
+		t.Errorf("%d helpers at work, id %q, pid %d", n, h.ID(), h.PID())
+	}
+	before, err := w.Usage(soon(t), of)
+	must(t, err)
+	began := time.Now()
+	_, err = h.Call(soon(t), agent.Inject)
+	must(t, err)
+	eventually(t, "the container uses what the load uses", func() bool {
+		now, err := w.Usage(soon(t), of)
+		must(t, err)
+		return now.CPU-before.CPU > target.Duration(500*time.Millisecond)
+	})
+	// Half a processor is all it gets, so half a second of it takes a second.
+	if took := time.Since(began); took < 800*time.Millisecond {
+		t.Errorf("half a second of processor time was used within %v: the limit does not hold", took)
+	}
+	must(t, h.Close(soon(t)))
+	if n := p.atWork(id); n != 0 {
+		t.Errorf("%d helpers are left", n)
+	}
+	ender := Attach(of.Ref, helpers()).(target.HelperEnder)
+	for range 2 {
+		must(t, ender.EndHelper(soon(t), of, h.ID()))
+	}
+}
+
+// Memory beyond the container's limit makes the kernel kill, and the victim is who was to be it. (The load may not protect itself there; beside it a service that holds
+// next to nothing would live on.)
+func TestMemoryRunsOutInTheContainer(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, hardened(p), limited(128<<20, 0), variable("HOLDS=32"), restarts(container.RestartPolicyOnFailure))
+	w := p.world("web")
+	of := w.one("web")
+	was, err := w.OOMScore(soon(t), of)
+	must(t, err)
+	must(t, w.SetOOMScore(soon(t), of, 1000))
+	if got, err := w.OOMScore(soon(t), of); err != nil || got != 1000 {
+		t.Errorf("the score is %d, %v", got, err)
+	}
+	from := Attach(of.Ref, helpers()).(target.OOMScorer)
+	must(t, from.SetOOMScore(soon(t), of, was))
+	if got, err := from.OOMScore(soon(t), of); err != nil || got != was {
+		t.Errorf("the score is %d again, %v, want %d", got, err, was)
+	}
+	must(t, w.SetOOMScore(soon(t), of, 1000))
+	h, err := w.Host(soon(t), of, agent.MemoryJob, agent.MemoryConfig{Size: 256 << 20, Limit: 128 << 20, Victim: agent.VictimService})
+	must(t, err)
+	_, _ = h.Call(soon(t), agent.Inject) // it may end before it answers
+	eventually(t, "the engine tells that memory ran out", func() bool { return w.status(of).OOMKills > 0 })
+	eventually(t, "its policy starts it", func() bool { st := w.status(of); return st.Ready && st.Restarts == 1 && st.OOMKilled })
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	if e := w.of("web-1")[2]; !e.OOM || !e.Expected || e.Detail != "killed by signal 9 (out of memory)" {
+		t.Errorf("got %+v", e)
+	}
+	must(t, h.Close(soon(t)))
+}
+
+// A runner that is killed leaves no load: it ends with its standard input, and the undo sees that it has.
+func TestAKilledRunnerLeavesNoLoad(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published)
+	self, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "ROLE=runner", "PROJECT="+p.name, "RUN=killed", "LOAD=1")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	cmd.Stderr = os.Stderr
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	lines := bufio.NewScanner(out)
+	var undo target.Undo
+	var helper, ref string
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "armed") {
+		if rest, ok := strings.CutPrefix(lines.Text(), "load "); ok {
+			helper, ref, _ = strings.Cut(rest, " ")
+			continue
+		}
+		must(t, json.Unmarshal(lines.Bytes(), &undo))
+	}
+	if lines.Text() != "armed <nil>" || helper == "" {
+		t.Fatalf("the runner says %q", lines.Text())
+	}
+	if n := p.atWork(id); n != 1 {
+		t.Fatalf("%d helpers at work, want 1", n)
+	}
+	must(t, cmd.Process.Kill())
+	must(t, Attach(target.Ref{ID: ref}, helpers()).(target.HelperEnder).EndHelper(soon(t), target.Target{}, helper))
+	if n := p.atWork(id); n != 0 {
+		t.Errorf("%d helpers are left", n)
+	}
+	must(t, RevertEnvironment(soon(t), undo.Data))
+}
+
+func TestCPULimit(t *testing.T) {
+	t.Parallel()
+	for want, r := range map[float64]container.Resources{
+		0: {}, 0.5: {NanoCPUs: 5e8}, 2: {CPUQuota: 100_000, CPUPeriod: 50_000}, 1.5: {CPUQuota: 150_000},
+	} {
+		if got := cpuLimit(r); got != want {
+			t.Errorf("%+v: got %v, want %v", r, got, want)
+		}
+	}
+}
