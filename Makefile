@@ -4,7 +4,7 @@ export CGO_ENABLED ?= 0
 BIN := bin/chaos
 EXPERIMENTS ?= experiments/*.yaml
 # Packages in which goroutines meet: tested with the race detector, which needs a C compiler.
-RACE := ./cmd/... $(addprefix ./pkg/,agent dag executor fault/... guard journal mask metrics probe proc target/... traffic)
+RACE := ./cmd/... $(addprefix ./pkg/,agent dag executor fault/... guard journal mask metrics probe progress proc target/... traffic)
 # How long each fuzz target runs, and which ones: a regular expression.
 FUZZTIME ?= 1m
 FUZZ ?= .

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"pkg/fault"},
 	{"pkg/plan"},
 	{"pkg/journal", "pkg/traffic"},
-	{"pkg/guard", "pkg/probe", "pkg/propagation", "pkg/verdict"},
+	{"pkg/guard", "pkg/probe", "pkg/progress", "pkg/propagation", "pkg/verdict"},
 	{"pkg/executor", "pkg/report"},
 	{"cmd/chaos", "docs", "docs/internal/gen"},
 }

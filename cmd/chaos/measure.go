@@ -11,6 +11,7 @@ import (
 	"chaosgate/pkg/executor"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/progress"
 	"chaosgate/pkg/quantity"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -33,14 +34,15 @@ func startLoad(secrets vault) func(context.Context, plan.Plan, target.Environmen
 }
 
 // measuring answers how an experiment is measured in an environment: by a server if it names one, else by a scraper of our own, which also reads the
-// traffic's view.
-func (r running) measuring(run string) func(context.Context, plan.Plan, target.Environment, executor.Load, target.RecordUndo) (executor.Metrics, error) {
+// traffic's view. A server is also told where the experiment is.
+func (r running) measuring(run string, where *progress.Progress) func(context.Context, plan.Plan, target.Environment, executor.Load, target.RecordUndo) (executor.Metrics, error) {
 	from := r.input.env.Prometheus
 	return func(ctx context.Context, p plan.Plan, env target.Environment, l executor.Load, record target.RecordUndo) (executor.Metrics, error) {
 		if from.Embedded() {
 			return metrics.NewScraper(time.Duration(p.Interval), scrapeTargets(env), collectors(l)), nil
 		}
-		return server{from: from, root: r.input.dir, getenv: r.sys.env, experiment: run + "/" + p.Name}.open(ctx, p, env, l, record)
+		s := server{from: from, root: r.input.dir, getenv: r.sys.env, experiment: run + "/" + p.Name}
+		return s.open(ctx, p, env, append(published(l), where.Collector(p.Name)), record)
 	}
 }
 
@@ -68,7 +70,7 @@ type server struct {
 }
 
 // open connects, tells the server what to scrape where that is asked for, and returns when it does.
-func (s server) open(ctx context.Context, p plan.Plan, env target.Environment, l executor.Load, record target.RecordUndo) (executor.Metrics, error) {
+func (s server) open(ctx context.Context, p plan.Plan, env target.Environment, ours []metrics.Collector, record target.RecordUndo) (executor.Metrics, error) {
 	r, err := s.connect(ctx, time.Duration(p.Interval))
 	if err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func (s server) open(ctx context.Context, p plan.Plan, env target.Environment, l
 	}
 	var a *metrics.Announcement
 	if s.from.Discovery != "" {
-		if a, err = s.announce(targets, l, record); err != nil {
+		if a, err = s.announce(targets, ours, record); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +125,7 @@ type announced struct {
 // discoveryUndo is the kind of that undo.
 const discoveryUndo = "prometheus.discovery"
 
-func (s server) announce(targets []metrics.Target, l executor.Load, record target.RecordUndo) (*metrics.Announcement, error) {
+func (s server) announce(targets []metrics.Target, ours []metrics.Collector, record target.RecordUndo) (*metrics.Announcement, error) {
 	folder := s.from.Discovery
 	if !filepath.IsAbs(folder) {
 		folder = filepath.Join(s.root, folder)
@@ -136,7 +138,7 @@ func (s server) announce(targets []metrics.Target, l executor.Load, record targe
 	if err := record(target.Undo{ID: "discovery:" + s.experiment, Kind: discoveryUndo, Data: data, Manual: "rm -f " + diag.ShellWord(path)}); err != nil {
 		return nil, err
 	}
-	return metrics.Announce(path, s.experiment, targets, published(l))
+	return metrics.Announce(path, s.experiment, targets, ours)
 }
 
 // withdraw takes the announcement of a dead run back.

@@ -38,11 +38,14 @@ func startPrometheus(t *testing.T) prometheusServer {
 	}
 	dir := t.TempDir()
 	s := prometheusServer{url: "http://" + freeAddress(t), folder: filepath.Join(dir, "discovery")}
-	config := fmt.Sprintf(`global: {scrape_interval: 250ms, scrape_timeout: 250ms}
+	rules, err := filepath.Abs(filepath.Join("..", "..", "observability", "alerts.yml"))
+	must(t, err)
+	config := fmt.Sprintf(`global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}
+rule_files: [%q]
 scrape_configs:
   - job_name: chaos
     file_sd_configs: [{files: [%q]}]
-`, filepath.Join(s.folder, "chaos-*.json"))
+`, rules, filepath.Join(s.folder, "chaos-*.json"))
 	must(t, os.Mkdir(s.folder, 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o644))
 	log, err := os.Create(filepath.Join(dir, "prometheus.log"))
@@ -147,7 +150,7 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := projectCopy{t: t, dir: dir, mark: marker + "=" + t.TempDir()}
-			reports := t.TempDir()
+			reports, began := t.TempDir(), time.Now()
 			cmd := p.command(append([]string{"run", "--jobs", "2", "--seed", "2", "--quiet", "--reports", reports, "--output", "json=" + filepath.Join(reports, "report.json")}, c.args...)...)
 			said, _ := cmd.CombinedOutput() // how it ended is looked at below
 			text, err := os.ReadFile(filepath.Join(reports, "report.json"))
@@ -155,7 +158,12 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 				t.Fatalf("%v\n%s", err, said)
 			}
 			var r struct {
-				Gate string `json:"deployment_gate"`
+				RunID     string `json:"run_id"`
+				Gate      string `json:"deployment_gate"`
+				Scenarios []struct {
+					Name     string
+					Recovery float64 `json:"recovery_time_seconds"`
+				}
 			}
 			must(t, json.Unmarshal(text, &r))
 			if code := cmd.ProcessState.ExitCode(); code != c.exit || r.Gate != c.gate {
@@ -164,6 +172,15 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 			left, err := alive(reports, p.mark)
 			if err != nil || len(left) > 0 {
 				t.Errorf("left running: %s, %v", describeProcesses(left), err)
+			}
+			if name != "sound" {
+				return
+			}
+			o := observe(t, s, began)
+			o.dashboards()
+			o.alerts()
+			for _, one := range r.Scenarios {
+				o.recovered(r.RunID, one.Name, one.Recovery)
 			}
 		})
 	}

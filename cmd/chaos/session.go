@@ -12,6 +12,7 @@ import (
 	"chaosgate/pkg/guard"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/proc"
+	"chaosgate/pkg/progress"
 )
 
 const (
@@ -30,6 +31,7 @@ type session struct {
 	run     guard.Run
 
 	underWay *underWay
+	progress *progress.Progress
 	orphans  *proc.Orphans
 }
 
@@ -46,7 +48,7 @@ func runID(now time.Time) string {
 
 // openSession makes the run's folder, its journal and its guard, and records the run on disk. After an error nothing of it is left.
 func openSession(sys system, reports, id, programs string, observers ...journal.Observer) (*session, error) {
-	s := &session{id: id, dir: filepath.Join(reports, id), underWay: &underWay{}}
+	s := &session{id: id, dir: filepath.Join(reports, id), underWay: &underWay{}, progress: progress.New()}
 	s.run = guard.Run{ID: id, Programs: programs}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the report folder: %w", err)
@@ -60,7 +62,7 @@ func openSession(sys system, reports, id, programs string, observers ...journal.
 
 func (s *session) start(sys system, reports string, observers []journal.Observer) error {
 	var err error
-	if s.journal, err = journal.Create(s.journalPath(), append(observers, s.underWay.observe)...); err != nil {
+	if s.journal, err = journal.Create(s.journalPath(), append(observers, s.underWay.observe, s.progress.Observe)...); err != nil {
 		return err
 	}
 	s.journal.Hide(sys.secrets)

@@ -66,7 +66,7 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 		},
 		Guarded: s.guards.ensure,
 		Load:    startLoad(r.input.vault),
-		Measure: r.measuring(s.id),
+		Measure: r.measuring(s.id, s.progress),
 		Fault:   fault.Find,
 		Look:    probe.Look,
 		Act:     probe.Act,

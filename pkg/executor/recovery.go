@@ -27,7 +27,18 @@ func (x *experiment) recovery(ctx context.Context) {
 	}
 	if ctx.Err() == nil {
 		x.note(journal.Recovered, "", 0, journal.RecoveryResult{Held: x.recovered, Took: result.Took, Reason: result.Reason})
+		x.tell(ctx)
 	}
+}
+
+// tellWithin bounds how long is waited for a server that is to see how the recovery ended: one that scrapes more rarely may miss it.
+const tellWithin = time.Second
+
+// tell gives a server that scrapes often the time to see how the recovery ended, before what tells it is taken away.
+func (x *experiment) tell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	x.flush(ctx)
 }
 
 func (x *experiment) lastFaultOver() time.Time {

@@ -23,12 +23,12 @@ import (
 // can tell them apart.
 const ExperimentLabel = "chaos_experiment"
 
-// Announcement tells a Prometheus server what to scrape: it is a file that the server reads with file_sd_configs, and for collectors an HTTP endpoint on the
+// Announcement tells a Prometheus server what to scrape: it is a file that the server reads with file_sd_configs, and for each collector an HTTP endpoint on the
 // loopback interface. Nil announces nothing.
 type Announcement struct {
-	path      string
-	targets   int
-	collector *http.Server
+	path       string
+	targets    int
+	collectors []*http.Server
 }
 
 // The names of announcements: nothing else is ever removed.
@@ -98,8 +98,9 @@ func (a *Announcement) serve(c Collector) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	a.collector = &http.Server{Handler: exposition(c), ReadHeaderTimeout: scrapeTimeout, IdleTimeout: time.Minute}
-	go a.collector.Serve(listener) // ends with Close
+	server := &http.Server{Handler: exposition(c), ReadHeaderTimeout: scrapeTimeout, IdleTimeout: time.Minute}
+	a.collectors = append(a.collectors, server)
+	go server.Serve(listener) // ends with Close
 	return Target{URL: "http://" + listener.Addr().String() + "/metrics", Labels: c.Labels}, nil
 }
 
@@ -126,8 +127,8 @@ func (a *Announcement) Close() error {
 		return nil
 	}
 	err := RemoveAnnouncement(a.path)
-	if a.collector != nil {
-		err = errors.Join(err, a.collector.Close())
+	for _, c := range a.collectors {
+		err = errors.Join(err, c.Close())
 	}
 	return err
 }
