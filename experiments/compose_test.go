@@ -3,9 +3,12 @@ package experiments
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,6 +106,8 @@ func (c composed) file(fault string) string {
 	path := filepath.Join(c.t.TempDir(), "e.yaml")
 	text := `apiVersion: chaos/v1
 name: e
+traffic:
+  - {service: service-a, path: /work, rate: 20/s}
 steadyState:
   - {id: up, http: {service: service-a, path: /health}, expect: {status: 200}}
 steps:
@@ -112,6 +117,30 @@ steps:
 		c.t.Fatal(err)
 	}
 	return path
+}
+
+// readonly says whether service-b cannot write to its database.
+func readonly(c composed) bool {
+	resp, err := http.Get(c.url("service-b") + "/metrics")
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return err == nil && regexp.MustCompile(`service_errors_total\{kind="readonly"\} [1-9]`).Match(text)
+}
+
+// url is where a service is reached.
+func (c composed) url(service string) string {
+	c.t.Helper()
+	_, said := output(c.t, c.program, "env", "status", "--env", "compose")
+	for line := range strings.Lines(said) {
+		if f := strings.Fields(line); len(f) > 2 && strings.HasPrefix(f[0], service) {
+			return f[2]
+		}
+	}
+	c.t.Fatalf("%s has no address in\n%s", service, said)
+	return ""
 }
 
 // with is what some faults cannot be without.
@@ -153,7 +182,7 @@ func loaded(c composed) bool {
 }
 
 // onCompose are the experiments that a Compose project can carry out so far.
-var onCompose = []string{"cpu-spike", "memory-spike", "service-kill", "service-pause", "service-restart", "service-stop"}
+var onCompose = []string{"cpu-spike", "database-failure", "database-readonly", "memory-spike", "service-kill", "service-pause", "service-restart", "service-stop"}
 
 // The same files as on local processes.
 func TestTheSameFilesOnCompose(t *testing.T) {
@@ -194,14 +223,14 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		c.clean()
 	})
 	t.Run("a killed runner", func(t *testing.T) {
-		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.kill": down, "cpu.stress": loaded} {
+		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.kill": down, "cpu.stress": loaded, "db.readonly": readonly} {
 			runner, _ := c.hit(fault, felt)
 			_ = runner.Process.Kill()
 			c.clean()
 		}
 	})
 	t.Run("a killed runner and guard, then rollback", func(t *testing.T) {
-		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.stop": down, "memory.stress": loaded} {
+		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.stop": down, "memory.stress": loaded, "db.lock": loaded} {
 			runner, reports := c.hit(fault, felt)
 			guards, err := filepath.Glob(filepath.Join(reports, "*", "journal.jsonl"))
 			if err != nil || len(guards) != 1 {
@@ -209,7 +238,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 			}
 			killGuard(t, runner.Process.Pid, guards[0])
 			_ = runner.Wait()
-			if fault != "memory.stress" && !felt(c) { // a load ends with its runner, whoever else is dead
+			if fault[:8] == "service." && !felt(c) { // a helper ends with its runner, whoever else is dead
 				t.Fatalf("%s: nothing is left to roll back", fault)
 			}
 			if code, said := output(t, c.program, "rollback", "--reports", reports); code != 0 || !strings.Contains(said, "on service-b-1") {

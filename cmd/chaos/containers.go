@@ -19,7 +19,7 @@ func openContainers(o opening) (target.Environment, error) {
 		return nil, err
 	}
 	return docker.New(docker.Options{
-		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Spec: o.input.env,
+		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Folder: folderOf(o.input), Spec: o.input.env,
 		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Helpers: helpers(o.program), Secrets: o.secrets,
 	}), nil
 }
@@ -32,7 +32,7 @@ func helpers(program string) docker.Helpers {
 			return agent.NewClient(stdin, stdout)
 		},
 		Jobs: docker.Jobs{
-			Self: agent.SelfJob,
+			Memory: agent.MemoryJob, Self: agent.SelfJob,
 			Signal: func(container, signal string) (string, any) {
 				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
 			},
@@ -74,6 +74,14 @@ func projectOf(in input, getenv func(string) string) string {
 	return docker.ProjectOf(composeFile(in), getenv)
 }
 
+// folderOf is where an environment's Compose project must have been started, unless chaos.yaml names the project: another checkout's may have the same name.
+func folderOf(in input) string {
+	if in.env.Project != "" {
+		return ""
+	}
+	return filepath.Dir(composeFile(in))
+}
+
 func composeStack(sys system, in input) (stack, error) {
 	endpoint, err := docker.FindEndpoint(sys.env)
 	if err != nil {
@@ -83,5 +91,5 @@ func composeStack(sys system, in input) (stack, error) {
 	if to := leads(in.dir, file); to != "" {
 		return nil, cannot("", textFolderLeadsOut, sys.shown(file), to)
 	}
-	return docker.Stack{Endpoint: endpoint, File: file, Project: projectOf(in, sys.env), Spec: in.env}, nil
+	return docker.Stack{Endpoint: endpoint, File: file, Project: projectOf(in, sys.env), Folder: folderOf(in), Spec: in.env}, nil
 }

@@ -65,6 +65,7 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	CPUJob:        newCPU,
 	MemoryJob:     newMemory,
 	SQLiteLockJob: newSQLiteLock,
+	SQLiteJob:     newSQLite,
 	SignalJob:     newSignal,
 	SelfJob:       newSelf,
 	ScoreJob:      newScore,

@@ -30,6 +30,8 @@ type CPUStatus struct {
 	CPUSeconds float64 `json:"cpu_seconds"` // used so far, user and system
 	// IdleSeconds is how long the machine's processors have been idle since its start, all of them together; waiting for a disk counts as idle.
 	IdleSeconds float64 `json:"idle_seconds"`
+	CPUs        int     `json:"cpus"`    // processors that the helper may use
+	Machine     int     `json:"machine"` // processors of its machine
 }
 
 type cpu struct {
@@ -38,10 +40,11 @@ type cpu struct {
 	stop    context.CancelFunc // nil while nothing is injected
 	workers sync.WaitGroup
 	procs   int // GOMAXPROCS before
+	cpus    int // that it may use
 }
 
 func newCPU(config json.RawMessage) (job, error) {
-	c := &cpu{}
+	c := &cpu{cpus: min(runtime.NumCPU(), runtime.GOMAXPROCS(0))} // fewer than there are, where a limit holds
 	if err := decode(config, &c.config); err != nil {
 		return nil, err
 	}
@@ -94,7 +97,11 @@ func (c *cpu) status(context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := CPUStatus{CPUSeconds: (time.Duration(u.Utime.Nano()) + time.Duration(u.Stime.Nano())).Seconds(), IdleSeconds: idle.Seconds()}
+	machine, err := proc.Processors()
+	if err != nil {
+		return nil, err
+	}
+	s := CPUStatus{CPUs: c.cpus, Machine: machine, CPUSeconds: (time.Duration(u.Utime.Nano()) + time.Duration(u.Stime.Nano())).Seconds(), IdleSeconds: idle.Seconds()}
 	if c.stop != nil {
 		s.Workers = c.config.Workers
 	}

@@ -203,3 +203,65 @@ func TestSQLiteLockThatCannotBeTaken(t *testing.T) {
 	}
 	must(t, h.end(t))
 }
+
+// A database is looked at as one more process meets it. A mark is there until it is taken off, at the latest when the helper ends; taking off another's is a job of its own.
+func TestSQLiteIsLookedAtAndMarked(t *testing.T) {
+	file, db := database(t)
+	write := func() error { _, err := db.Exec("INSERT INTO a VALUES (1)"); return err }
+	marks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: agent.EditMark})
+	looks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write})
+	if s := call[agent.SQLiteStatus](t, looks, agent.Inject); s != (agent.SQLiteStatus{Write: agent.Succeeded}) {
+		t.Errorf("before anything: %+v", s)
+	}
+	for range 2 {
+		if s := call[agent.SQLiteStatus](t, marks, agent.Inject); s.Write != agent.ReadOnly {
+			t.Errorf("marked: %+v", s)
+		}
+	}
+	if s := call[agent.SQLiteStatus](t, looks, agent.Status); s.Write != agent.ReadOnly || s.Lockable == "" || s.Markable == "" || s.Locked {
+		t.Errorf("who looks sees %+v", s)
+	}
+	if err := write(); !sqlitefile.IsReadOnly(err) {
+		t.Errorf("the service's own write met %v", err)
+	}
+	must(t, looks.end(t)) // what it did not mark stays
+	if err := write(); !sqlitefile.IsReadOnly(err) {
+		t.Errorf("after who looked has ended, a write met %v", err)
+	}
+	clears := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: agent.EditClear})
+	if s := call[agent.SQLiteStatus](t, clears, agent.Inject); s.Write != agent.Succeeded {
+		t.Errorf("cleared: %+v", s)
+	}
+	must(t, clears.end(t))
+	must(t, marks.end(t))
+	marks = armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: agent.EditMark})
+	call[agent.SQLiteStatus](t, marks, agent.Inject)
+	must(t, marks.end(t))
+	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file}), agent.Status); s.Write != agent.Succeeded {
+		t.Errorf("after who had marked it has ended: %+v", s)
+	}
+	lock := armed(t, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: file, Mode: sqlitefile.Write})
+	call[agent.SQLiteLockStatus](t, lock, agent.Inject)
+	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write}), agent.Status); !s.Locked || s.Write != agent.Busy {
+		t.Errorf("locked: %+v", s)
+	}
+	must(t, lock.end(t))
+	must(t, os.Remove(file))
+	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write}), agent.Status); s.Write != agent.Gone {
+		t.Errorf("gone: %+v", s)
+	}
+}
+
+func TestScoreAndSelf(t *testing.T) {
+	h := armed(t, agent.SelfJob, struct{}{})
+	if s := call[agent.SelfStatus](t, h, agent.Status); s.PID != h.cmd.Process.Pid {
+		t.Errorf("it says it is process %d and is %d", s.PID, h.cmd.Process.Pid)
+	}
+	must(t, h.end(t))
+	s := armed(t, agent.ScoreJob, agent.ScoreConfig{})
+	want := score(t, "1")
+	if got := call[agent.ScoreStatus](t, s, agent.Inject); strconv.Itoa(got.Score) != want {
+		t.Errorf("the score of the first process is %d, want %s", got.Score, want)
+	}
+	must(t, s.end(t))
+}

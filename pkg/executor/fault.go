@@ -61,6 +61,19 @@ func (x *experiment) disarm(ctx context.Context) {
 	}
 }
 
+// spare is an error if one of the targets must not be hit.
+func (x *experiment) spare(targets []target.Target) error {
+	p, ok := x.env.(target.Protector)
+	if !ok {
+		return nil
+	}
+	var errs []error
+	for _, t := range targets {
+		errs = append(errs, p.Protected(t))
+	}
+	return errors.Join(errs...)
+}
+
 // prepare resolves the targets, builds the fault and puts its undos on disk. After an error nothing was changed and nothing is armed.
 func (x *experiment) prepare(ctx context.Context, f *faultRun) error {
 	spec := f.step.Fault
@@ -71,6 +84,9 @@ func (x *experiment) prepare(ctx context.Context, f *faultRun) error {
 	targets, err := x.env.Resolve(ctx, spec.Selection)
 	if err != nil {
 		return fmt.Errorf("find the targets: %w", err)
+	}
+	if err := x.spare(targets); err != nil {
+		return err
 	}
 	built, err := kind.New(fault.Request{
 		ID: f.step.ID, Runtime: x.env, Targets: targets, To: spec.To, Params: spec.Params, OneShot: spec.Duration == 0,

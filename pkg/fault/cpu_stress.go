@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"chaosgate/pkg/agent"
@@ -35,26 +34,24 @@ type cpuStress struct {
 
 func newCPUStress(r Request) (Fault, error) {
 	config := agent.CPUConfig{Workers: r.Params.Int("workers"), Load: r.Params.Percent("load")}
-	if config.Workers == 0 {
-		config.Workers = cores()
-	}
 	return eachInstance(r, func(i instance) (subject, error) {
 		h, err := newHosted(r, i, "cpu.stress")
 		return &cpuStress{hosted: h, config: config}, err
 	})
 }
 
-// wantedCores is how many processors' time a load can take at most: one for each worker, as many as there are, and no more than the place may use.
+// wantedCores is how many processors' time a load can take at most: one for each worker, as many as its helper may use, and no more than the place may.
 func wantedCores(c agent.CPUConfig, place target.Placement, cores int) float64 {
-	wanted := float64(min(c.Workers, cores)) * c.Load
+	workers := c.Workers
+	if workers == 0 { // one for each
+		workers = cores
+	}
+	wanted := float64(min(workers, cores)) * c.Load
 	if place.CPULimit > 0 {
 		wanted = min(wanted, place.CPULimit)
 	}
 	return wanted
 }
-
-// cores is how many processors there are to load: those of the machine, or fewer where a limit holds for this program and so for its helpers.
-func cores() int { return min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
 
 // cpuOnset is the shortest time over which use is measured.
 func cpuOnset(Params) time.Duration { return cpuSample }
@@ -62,7 +59,7 @@ func cpuOnset(Params) time.Duration { return cpuSample }
 // Prepare implements Fault.
 func (c *cpuStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	place := c.hoster.Placement(c.Target)
-	c.where, c.wanted = in(place), wantedCores(c.config, place, cores())
+	c.where = in(place)
 	undos, err := c.arm(ctx, agent.CPUJob, c.config, helperUndo{})
 	if err != nil {
 		return nil, err
@@ -70,6 +67,7 @@ func (c *cpuStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	// Until the load begins, use counts from here.
 	c.began = time.Now()
 	c.base, err = call[agent.CPUStatus](ctx, &c.hosted, agent.Status)
+	c.wanted = wantedCores(c.config, place, c.base.CPUs)
 	return undos, err
 }
 
@@ -101,7 +99,7 @@ func (c *cpuStress) measure(ctx context.Context) (Effect, error) {
 	lasted := time.Since(c.began)
 	elapsed := lasted.Seconds()
 	used := (now.CPUSeconds - c.base.CPUSeconds) / elapsed
-	idle := (now.IdleSeconds - c.base.IdleSeconds) / elapsed / float64(runtime.NumCPU())
+	idle := (now.IdleSeconds - c.base.IdleSeconds) / elapsed / float64(now.Machine)
 	e := Effect{
 		Proven: cpuFelt(used/c.wanted, idle, lasted),
 		Summary: fmt.Sprintf("%s: %s at %s used %.2f of the %.2f cores asked for over %s, %.0f%% of the machine was idle (the load runs %s)",

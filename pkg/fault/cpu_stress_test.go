@@ -15,7 +15,7 @@ func TestWantedCores(t *testing.T) {
 		load    float64
 		limit   float64
 		want    float64
-	}{{1, 1, 0, 1}, {12, 1, 0, 4}, {12, 0.5, 0, 2}, {12, 1, 1, 1}, {12, 1, 0.25, 0.25}, {1, 0.5, 1, 0.5}, {12, 1, 16, 4}} {
+	}{{1, 1, 0, 1}, {12, 1, 0, 4}, {12, 0.5, 0, 2}, {12, 1, 1, 1}, {12, 1, 0.25, 0.25}, {1, 0.5, 1, 0.5}, {12, 1, 16, 4}, {0, 1, 0, 4}, {0, 0.5, 1, 1}} {
 		if got := wantedCores(agent.CPUConfig{Workers: c.workers, Load: c.load}, target.Placement{CPULimit: c.limit}, 4); got != c.want {
 			t.Errorf("%+v: got %v", c, got)
 		}

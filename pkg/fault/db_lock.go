@@ -15,8 +15,9 @@ import (
 type dbLock struct {
 	hosted
 	mode sqlitefile.Mode
-	path string
-	find func(target.Target) (string, error)
+	db   database // nil before Prepare
+	find func(target.Target) (target.Database, error)
+	rt   target.Runtime
 }
 
 func newDBLock(r Request) (Fault, error) {
@@ -26,22 +27,25 @@ func newDBLock(r Request) (Fault, error) {
 	}
 	return eachInstance(r, func(i instance) (subject, error) {
 		h, err := newHosted(r, i, "db.lock")
-		find := func(t target.Target) (string, error) { return dbs.Database(t, r.Params.Text("database")) }
-		return &dbLock{hosted: h, mode: sqlitefile.Mode(r.Params.Text("mode")), find: find}, err
+		find := func(t target.Target) (target.Database, error) { return dbs.Database(t, r.Params.Text("database")) }
+		return &dbLock{hosted: h, mode: sqlitefile.Mode(r.Params.Text("mode")), find: find, rt: r.Runtime}, err
 	})
 }
 
 // Prepare implements Fault.
 func (d *dbLock) Prepare(ctx context.Context) ([]target.Undo, error) {
-	path, err := d.find(d.Target)
+	at, err := d.find(d.Target)
 	if err != nil {
 		return nil, err
 	}
-	d.path = path
-	if err := sqlitefile.CheckLockable(ctx, path, d.mode); err != nil {
+	if d.db, err = openDatabase(ctx, d.rt, d.Target, at, d.mode, ""); err != nil {
 		return nil, err
 	}
-	return d.arm(ctx, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: path, Mode: d.mode}, helperUndo{Path: path})
+	if err := d.db.lockable(ctx); err != nil {
+		return nil, err
+	}
+	more := helperUndo{databaseUndo: databaseUndo{Path: at.Path, Inside: at.Inside, Looker: d.db.id()}}
+	return d.arm(ctx, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: at.Path, Mode: d.mode}, more)
 }
 
 // Inject implements Fault.
@@ -63,7 +67,7 @@ func (d *dbLock) measure(ctx context.Context) (Effect, error) {
 		return Effect{}, err
 	}
 	// The service's own writing looks the same for a moment, so both are asked.
-	locked, err := sqlitefile.Locked(ctx, d.path, d.mode)
+	locked, err := d.db.locked(ctx)
 	if err != nil {
 		return Effect{}, err
 	}
@@ -102,38 +106,49 @@ func (d *dbLock) Revert(ctx context.Context) (Effect, error) {
 		return Effect{}, err
 	}
 	if !d.touched {
-		return d.untouched(), nil
+		return d.untouched(), d.shut(ctx)
 	}
-	return unlocked(ctx, d.Instance, d.path)
+	e, err := unlocked(ctx, d.Instance, d.db)
+	return e, errors.Join(err, d.shut(ctx))
+}
+
+// shut lets go of the database.
+func (d *dbLock) shut(ctx context.Context) error {
+	if d.db == nil {
+		return nil
+	}
+	return d.db.close(ctx)
 }
 
 // unlocked is writable, but that db.readonly may be on the same file: then nobody can write, and the lock went with its holder.
-func unlocked(ctx context.Context, instance, path string) (Effect, error) {
-	if err := sqlitefile.TryWrite(ctx, path); sqlitefile.IsReadOnly(err) {
+func unlocked(ctx context.Context, instance string, db database) (Effect, error) {
+	if now, _, err := db.write(ctx); err != nil {
+		return Effect{}, err
+	} else if now == agent.ReadOnly {
 		return Effect{Proven: true, Summary: instance + ": the lock on its database is gone with its holder; the database is read-only now"}, nil
 	}
-	return writable(ctx, instance, path)
+	return writable(ctx, instance, db)
 }
 
-// writable waits until a write from this process succeeds: the service may be writing itself now.
-func writable(ctx context.Context, instance, path string) (Effect, error) {
-	var last error
-	yes, err := until(ctx, calmLimit, func(ctx context.Context) (bool, error) {
-		last = sqlitefile.TryWrite(ctx, path)
-		if last != nil && !sqlitefile.IsBusy(last) {
-			return false, last
-		}
-		return last == nil, nil
-	})
-	switch {
-	case errors.Is(err, target.ErrGone):
-		return Effect{Proven: true, Summary: instance + ": its database is gone, so there is nothing left to revert"}, nil
-	case err != nil:
-		return Effect{Summary: fmt.Sprintf("%s: its database cannot be written to: %v", instance, err)}, nil
-	case !yes:
-		return Effect{Summary: fmt.Sprintf("%s: its database is still locked by somebody after %v: %v", instance, calmLimit, last)}, nil
+// writable waits until a write of another process succeeds: the service may be writing itself now.
+func writable(ctx context.Context, instance string, db database) (Effect, error) {
+	var now agent.Outcome
+	var text string
+	if _, err := until(ctx, calmLimit, func(ctx context.Context) (_ bool, err error) {
+		now, text, err = db.write(ctx)
+		return now != agent.Busy, err
+	}); err != nil {
+		return Effect{}, err
 	}
-	return Effect{Proven: true, Summary: instance + ": its database can be written to again"}, nil
+	switch now {
+	case agent.Succeeded:
+		return Effect{Proven: true, Summary: instance + ": its database can be written to again"}, nil
+	case agent.Gone:
+		return Effect{Proven: true, Summary: instance + ": its database is gone, so there is nothing left to revert"}, nil
+	case agent.Busy:
+		return Effect{Summary: fmt.Sprintf("%s: its database is still locked by somebody after %v: %s", instance, calmLimit, text)}, nil
+	}
+	return Effect{Summary: fmt.Sprintf("%s: its database cannot be written to: %s", instance, text)}, nil
 }
 
 // revertDBLock ends the holder of a lock whose runner has died.
@@ -145,7 +160,11 @@ func revertDBLock(ctx context.Context, rt target.Runtime, data json.RawMessage, 
 	if err := endHelper(ctx, rt, u, ref); err != nil {
 		return err
 	}
-	return asError(unlocked(ctx, ref.Instance, u.Path))
+	db, err := u.reopen(ctx, rt, ref, "")
+	if err != nil {
+		return err
+	}
+	return errors.Join(asError(unlocked(ctx, ref.Instance, db)), db.close(ctx))
 }
 
 // asError is for undos, which are done or not.

@@ -8,23 +8,19 @@ import (
 	"strings"
 	"time"
 
-	"chaosgate/pkg/fault/sqlitefile"
+	"chaosgate/pkg/agent"
 	"chaosgate/pkg/target"
 )
 
 // editLimit bounds how long the database's header may be waited for.
 const editLimit = 10 * time.Second
 
-// dbReadonly is db.readonly. The mark is in the file itself, so there is no helper: the undo is all that is needed.
+// dbReadonly is db.readonly. The mark is in the file itself, so where that can be reached from here there is no helper: the undo is all that is needed.
 type dbReadonly struct {
 	instance
-	path string
-	find func(target.Target) (string, error)
-}
-
-// fileUndo is enough to take the mark off.
-type fileUndo struct {
-	Path string `json:"path"`
+	db   database // nil before Prepare
+	find func(target.Target) (target.Database, error)
+	rt   target.Runtime
 }
 
 func newDBReadonly(r Request) (Fault, error) {
@@ -33,8 +29,8 @@ func newDBReadonly(r Request) (Fault, error) {
 		return nil, err
 	}
 	return eachInstance(r, func(i instance) (subject, error) {
-		find := func(t target.Target) (string, error) { return dbs.Database(t, r.Params.Text("database")) }
-		return &dbReadonly{instance: i, find: find}, nil
+		find := func(t target.Target) (target.Database, error) { return dbs.Database(t, r.Params.Text("database")) }
+		return &dbReadonly{instance: i, find: find, rt: r.Runtime}, nil
 	})
 }
 
@@ -43,16 +39,21 @@ func (d *dbReadonly) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := d.look(ctx); err != nil {
 		return nil, err
 	}
-	path, err := d.find(d.Target)
+	at, err := d.find(d.Target)
 	if err != nil {
 		return nil, err
 	}
-	if err := sqlitefile.CheckMarkable(ctx, path); err != nil {
+	if d.db, err = openDatabase(ctx, d.rt, d.Target, at, "", agent.EditMark); err != nil {
 		return nil, err
 	}
-	d.path = path
-	manual := fmt.Sprintf(`test ! -e %[1]s || printf '\001' | dd of=%[1]s bs=1 seek=18 conv=notrunc`, quote(path)) // dd would make a file that is gone
-	return d.undo("db.readonly", fileUndo{Path: path}, manual)
+	if err := d.db.markable(ctx); err != nil {
+		return nil, err
+	}
+	manual := rollback
+	if !at.Inside {
+		manual = fmt.Sprintf(`test ! -e %[1]s || printf '\001' | dd of=%[1]s bs=1 seek=18 conv=notrunc`, quote(at.Path)) // dd would make a file that is gone
+	}
+	return d.undo("db.readonly", databaseUndo{Path: at.Path, Inside: at.Inside, Looker: d.db.id()}, manual)
 }
 
 // Inject implements Fault.
@@ -63,30 +64,31 @@ func (d *dbReadonly) Inject(ctx context.Context) (Effect, error) {
 	d.touched = true
 	editing, cancel := context.WithTimeoutCause(ctx, editLimit, fmt.Errorf("it was in use for %v", editLimit))
 	defer cancel()
-	if err := sqlitefile.MarkReadOnly(editing, d.path); err != nil {
+	if err := d.db.mark(editing); err != nil {
 		return Effect{}, err
 	}
 	return d.measure(ctx)
 }
 
-// measure tries to write from this process. A service that is reading keeps it busy for moments only.
+// measure tries to write as another process. A service that is reading keeps it busy for moments only.
 func (d *dbReadonly) measure(ctx context.Context) (Effect, error) {
-	var last error
-	if _, err := until(ctx, calmLimit, func(ctx context.Context) (bool, error) {
-		last = sqlitefile.TryWrite(ctx, d.path)
-		return !sqlitefile.IsBusy(last), nil
+	var now agent.Outcome
+	var text string
+	if _, err := until(ctx, calmLimit, func(ctx context.Context) (_ bool, err error) {
+		now, text, err = d.db.write(ctx)
+		return now != agent.Busy, err
 	}); err != nil {
 		return Effect{}, err
 	}
 	switch {
-	case sqlitefile.IsReadOnly(last):
+	case now == agent.ReadOnly:
 		return Effect{Proven: true, Summary: d.Instance + ": its database is read-only: a write from another process meets SQLITE_READONLY"}, nil
-	case last == nil && !d.touched:
+	case now == agent.Succeeded && !d.touched:
 		return Effect{Summary: d.Instance + ": its database can be written to"}, nil
-	case last == nil:
+	case now == agent.Succeeded:
 		return Effect{Summary: d.Instance + ": its database can still be written to; the file may have been replaced"}, nil
 	}
-	return Effect{Summary: fmt.Sprintf("%s: a write to its database should meet SQLITE_READONLY, but met: %v", d.Instance, last)}, nil
+	return Effect{Summary: fmt.Sprintf("%s: a write to its database should meet SQLITE_READONLY, but met: %s", d.Instance, text)}, nil
 }
 
 // Check implements Fault.
@@ -100,28 +102,36 @@ func (d *dbReadonly) Check(ctx context.Context) (Effect, error) {
 
 // Revert implements Fault.
 func (d *dbReadonly) Revert(ctx context.Context) (Effect, error) {
-	if !d.touched {
+	if d.db == nil {
 		return d.untouched(), nil
 	}
-	return makeWritable(ctx, d.Instance, d.path)
+	if !d.touched {
+		return d.untouched(), d.db.close(ctx)
+	}
+	e, err := makeWritable(ctx, d.Instance, d.db)
+	return e, errors.Join(err, d.db.close(ctx))
 }
 
-func makeWritable(ctx context.Context, instance, path string) (Effect, error) {
+func makeWritable(ctx context.Context, instance string, db database) (Effect, error) {
 	editing, cancel := context.WithTimeoutCause(ctx, editLimit, fmt.Errorf("it was in use for %v", editLimit))
 	defer cancel()
-	if err := sqlitefile.ClearReadOnly(editing, path); err != nil && !errors.Is(err, target.ErrGone) {
+	if err := db.clear(editing); err != nil && !errors.Is(err, target.ErrGone) {
 		return Effect{}, err
 	}
-	return writable(ctx, instance, path)
+	return writable(ctx, instance, db)
 }
 
 // revertDBReadonly takes the mark off whose runner has died.
-func revertDBReadonly(ctx context.Context, _ target.Runtime, data json.RawMessage, ref target.Ref) error {
-	var u fileUndo
+func revertDBReadonly(ctx context.Context, rt target.Runtime, data json.RawMessage, ref target.Ref) error {
+	var u databaseUndo
 	if err := json.Unmarshal(data, &u); err != nil {
 		return fmt.Errorf("read the undo: %w", err)
 	}
-	return asError(makeWritable(ctx, ref.Instance, u.Path))
+	db, err := u.reopen(ctx, rt, ref, agent.EditClear)
+	if err != nil {
+		return err
+	}
+	return errors.Join(asError(makeWritable(ctx, ref.Instance, db)), db.close(ctx))
 }
 
 // quote makes a path one word of a shell's command.

@@ -24,9 +24,9 @@ type hosted struct {
 
 // helperUndo is enough to end a helper that has outlived its runner.
 type helperUndo struct {
-	Process proc.ID `json:"process"`
-	Helper  string  `json:"helper,omitempty"` // its ID, if it is no process of this machine
-	Path    string  `json:"path,omitempty"`   // the database that it locks
+	Process      proc.ID `json:"process"`
+	Helper       string  `json:"helper,omitempty"` // its ID, if it is no process of this machine
+	databaseUndo         // of the database that it locks
 	// Score is the OOM score that the service had before it was made the first to be killed; nil if it was not.
 	Score *int `json:"score,omitempty"`
 }
@@ -60,11 +60,16 @@ func (h *hosted) arm(ctx context.Context, job string, config any, more helperUnd
 
 // call sends a command to the helper and reads its answer.
 func call[T any](ctx context.Context, h *hosted, command string) (T, error) {
+	return answerOf[T](ctx, h.helper, command)
+}
+
+// answerOf sends a command to a helper, which may be nil, and reads its answer.
+func answerOf[T any](ctx context.Context, h target.Helper, command string) (T, error) {
 	var answer T
-	if h.helper == nil {
+	if h == nil {
 		return answer, errors.New("the helper is not armed")
 	}
-	text, err := h.helper.Call(ctx, command)
+	text, err := h.Call(ctx, command)
 	if err == nil {
 		err = json.Unmarshal(text, &answer)
 	}

@@ -31,6 +31,24 @@ func (s Stat) Dead() bool { return s.State == 'Z' || s.State == 'X' || s.State =
 // Stopped says whether it was stopped by a signal.
 func (s Stat) Stopped() bool { return s.State == 'T' }
 
+// Processors is how many processors the machine has at work, whatever this process may use of them.
+func Processors() (int, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "cpu"); ok && rest[0] >= '0' && rest[0] <= '9' {
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, errors.New("/proc/stat names no processor")
+	}
+	return n, nil
+}
+
 // Idle is how long the machine's processors have been idle since its start, all of them together, waiting for disks included.
 func Idle() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")

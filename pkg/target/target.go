@@ -151,6 +151,12 @@ type Armer interface {
 	Arm(ctx context.Context, t Target, signal string) error
 }
 
+// Protector says which targets may only be looked at.
+type Protector interface {
+	// Protected answers why nothing may hit a target; nil if it may be.
+	Protected(Target) error
+}
+
 // ByHand says how a person takes back what was done to an instance, as a command; empty if there is none.
 type ByHand interface {
 	ByHand(ctx context.Context, t Target, what Capability) string
@@ -261,10 +267,17 @@ type Usage struct {
 	Memory int64    `json:"memory"` // bytes resident now
 }
 
+// Database is where a SQLite file is.
+type Database struct {
+	Path string
+	// Inside means that the path is the instance's own, and only a helper that is hosted there reaches it.
+	Inside bool
+}
+
 // Databaser finds the database files of an instance.
 type Databaser interface {
-	// Database answers the path of a SQLite file of the target by its name in chaos.yaml; an empty name means the only one.
-	Database(t Target, name string) (string, error)
+	// Database answers a SQLite file of the target by its name in chaos.yaml; an empty name means the only one.
+	Database(t Target, name string) (Database, error)
 }
 
 // Marker finds what is started for an environment by what it inherits: whoever carries these entries ("NAME=value") of its process environment is ended by the

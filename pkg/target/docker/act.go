@@ -24,102 +24,6 @@ func (e *Environment) Inspect(ctx context.Context, t target.Target) (target.Stat
 	return i.status(ctx)
 }
 
-// Hold implements target.Killer.
-func (e *Environment) Hold(_ context.Context, t target.Target) error { return e.hold(t, true) }
-
-// Release implements target.Killer. A container that was killed while it was held stays down: use Start.
-func (e *Environment) Release(_ context.Context, t target.Target) error { return e.hold(t, false) }
-
-func (e *Environment) hold(t target.Target, held bool) error {
-	i, err := e.mayHit(t)
-	if err != nil {
-		return err
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.held = held
-	return nil
-}
-
-// Kill implements target.Killer. One that is held is killed by the engine, which then leaves it down, whatever its restart policy. Any other gets the signal from a
-// helper, so that to the engine it ends by itself, and its restart policy applies.
-func (e *Environment) Kill(ctx context.Context, t target.Target, signal string) error {
-	i, err := e.mayHit(t)
-	if err != nil {
-		return err
-	}
-	i.mu.Lock()
-	held := i.held
-	i.hit = time.Now()
-	i.mu.Unlock()
-	if held {
-		return i.kill(ctx, signal)
-	}
-	h, err := e.signaller(ctx, i, signal)
-	if err != nil {
-		return err
-	}
-	if _, err := h.Call(ctx, "inject"); err != nil {
-		return fmt.Errorf("send %s to %s: %w", signal, i.name, err)
-	}
-	return e.disarm(ctx, i, signal)
-}
-
-// kill has the engine send a signal.
-func (i *instance) kill(ctx context.Context, signal string) error {
-	err := i.engine.ContainerKill(ctx, i.id, signal)
-	if cerrdefs.IsNotFound(err) {
-		return i.gone()
-	}
-	if err != nil {
-		return fmt.Errorf("send %s to %s: %w", signal, i.name, err)
-	}
-	return nil
-}
-
-// Arm implements target.Armer.
-func (e *Environment) Arm(ctx context.Context, t target.Target, signal string) error {
-	i, err := e.mayHit(t)
-	if err != nil {
-		return err
-	}
-	_, err = e.signaller(ctx, i, signal)
-	return err
-}
-
-// signaller is the helper that sends a signal to an instance once; it is started if there is none.
-func (e *Environment) signaller(ctx context.Context, i *instance, signal string) (*helper, error) {
-	key := i.name + " " + signal
-	e.mu.Lock()
-	h := e.armed[key]
-	e.mu.Unlock()
-	if h != nil {
-		return h, nil
-	}
-	job, config := e.opts.Helpers.Jobs.Signal(i.id, signal)
-	h, err := e.hosts.start(ctx, job, config, seesProcesses)
-	if err != nil {
-		return nil, fmt.Errorf("start the helper for %s: %w", i.name, err)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.armed[key] = h
-	return h, nil
-}
-
-// disarm ends a helper that has done its work.
-func (e *Environment) disarm(ctx context.Context, i *instance, signal string) error {
-	key := i.name + " " + signal
-	e.mu.Lock()
-	h := e.armed[key]
-	delete(e.armed, key)
-	e.mu.Unlock()
-	if h == nil {
-		return nil
-	}
-	return h.Close(ctx)
-}
-
 // defaultGrace is how long an engine lets a container end by itself if nobody says anything else.
 const defaultGrace = 10 * time.Second
 
@@ -146,20 +50,32 @@ func (e *Environment) Stop(ctx context.Context, t target.Target, grace time.Dura
 	if signal == "" {
 		signal = "SIGTERM"
 	}
-	ended, failed := i.engine.ContainerWait(ctx, i.id, container.WaitConditionNotRunning)
 	if err := i.kill(ctx, signal); err != nil {
 		return i.unlessDown(ctx, err)
 	}
-	select {
-	case <-ended:
+	waiting, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if i.awaitDown(waiting) == nil {
 		return nil
-	case err := <-failed:
-		return fmt.Errorf("wait until %s has stopped: %w", i.name, err)
-	case <-time.After(grace):
-	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return i.unlessDown(ctx, i.kill(ctx, "SIGKILL"))
+	i.mu.Lock()
+	i.hit = time.Now()
+	i.mu.Unlock()
+	if err := i.kill(ctx, "SIGKILL"); err != nil {
+		return i.unlessDown(ctx, err)
+	}
+	return i.awaitDown(ctx)
+}
+
+// awaitDown waits until the container does not run.
+func (i *instance) awaitDown(ctx context.Context) error {
+	return poll(ctx, func() (bool, error) {
+		info, err := i.inspect(ctx)
+		return err == nil && !info.State.Running, err
+	})
 }
 
 // unlessDown is err, but nil if the instance does not run in the end.
@@ -191,23 +107,17 @@ func (e *Environment) Start(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	info, err := i.inspect(ctx)
-	if err != nil {
-		return err
-	}
 	i.mu.Lock()
 	i.held = false
-	if runs(info) != nil { // the engine counts restarts anew after a start that was asked for
-		i.counted += info.RestartCount - i.baseline
-		i.baseline = 0
-	}
 	i.mu.Unlock()
 	if err := start(ctx, i.engine, i.id); err != nil {
 		return fmt.Errorf("start %s: %w", i.name, err)
 	}
-	if info, err = i.inspect(ctx); err != nil {
+	info, err := i.inspect(ctx)
+	if err != nil {
 		return err
 	}
+	i.restarts(info.RestartCount) // the engine counts anew from here
 	i.moved(info)
 	return i.waitReady(ctx)
 }
@@ -244,9 +154,9 @@ func (e *Environment) ByHand(_ context.Context, t target.Target, what target.Cap
 	}
 	switch what {
 	case target.CanPause:
-		return "docker unpause " + i.id[:12]
+		return e.opts.Endpoint.command() + " unpause " + i.id[:12]
 	case target.CanStart:
-		return "docker start " + i.id[:12]
+		return e.opts.Endpoint.command() + " start " + i.id[:12]
 	}
 	return ""
 }
@@ -296,7 +206,10 @@ func resume(ctx context.Context, engine *client.Client, id string) error {
 type reference struct {
 	Endpoint  Endpoint `json:"endpoint"`
 	Container string   `json:"container"`
-	Ready     string   `json:"ready,omitempty"` // a URL that answers 2xx when it is
+	// Environment is its id: what is made for an undo belongs to it.
+	Environment string `json:"environment"`
+	Ready       string `json:"ready,omitempty"`  // a URL that answers 2xx when it is
+	Within      string `json:"within,omitempty"` // how long it may take until then
 }
 
 func (r reference) String() string {

@@ -56,6 +56,16 @@ func TestACrashIsLeftToTheRestartPolicy(t *testing.T) {
 	}
 }
 
+// staysDown watches an instance for longer than a restart policy takes.
+func (w *world) staysDown(of target.Target) {
+	w.t.Helper()
+	for over := time.Now().Add(time.Second); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
+		if w.status(of).Running {
+			w.t.Fatal("it was started again")
+		}
+	}
+}
+
 // One that is held stays down, whatever its policy says, until it is started.
 func TestTheHeldStayDown(t *testing.T) {
 	t.Parallel()
@@ -66,11 +76,7 @@ func TestTheHeldStayDown(t *testing.T) {
 	must(t, w.Hold(soon(t), of))
 	must(t, w.Kill(soon(t), of, "SIGKILL"))
 	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited)
-	for over := time.Now().Add(time.Second); time.Now().Before(over); time.Sleep(20 * time.Millisecond) {
-		if w.status(of).Running {
-			t.Fatal("it was started again")
-		}
-	}
+	w.staysDown(of)
 	must(t, w.Release(soon(t), of))
 	must(t, w.Start(soon(t), of))
 	if st := w.status(of); !st.Ready || st.Restarts != 0 || st.ExitCode != 137 {
@@ -204,5 +210,36 @@ func TestAttach(t *testing.T) {
 	}
 	if err := Attach(target.Ref{ID: "?"}, helpers()).(target.Pauser).Resume(soon(t), of); err == nil {
 		t.Error("an id that is none was believed")
+	}
+}
+
+// An image's own stop signal is what the engine takes for a wish to end it; after any other its restart policy would go on.
+func TestTheHeldStayDownWhateverTheirStopSignal(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, restarts(container.RestartPolicyAlways), func(c *container.Config, _ *container.HostConfig) { c.StopSignal = "SIGQUIT" })
+	w := p.world("web")
+	of := w.one("web")
+	must(t, w.Hold(soon(t), of))
+	wantError(t, w.Kill(soon(t), of, "SIGTERM"), "web-1 cannot be kept down after SIGTERM: its stop signal is SIGQUIT")
+	must(t, w.Kill(soon(t), of, "SIGKILL"))
+	w.staysDown(of)
+	must(t, w.Start(soon(t), of))
+}
+
+// A crash soon after a fault's is not the fault's, and a policy that gives up is told of.
+func TestACrashAfterAFault(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, restarts(container.RestartPolicyOnFailure))
+	w := p.world("web")
+	of := w.one("web")
+	must(t, w.Kill(soon(t), of, "SIGKILL"))
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	_, _ = w.get("web", "/exit?code=7")
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	all := w.of("web-1")
+	if !all[2].Expected || all[5].Expected {
+		t.Errorf("the fault's: %+v, the service's own: %+v", all[2], all[5])
 	}
 }

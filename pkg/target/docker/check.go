@@ -24,6 +24,11 @@ func CheckService(s spec.Service) []error {
 			problem("/"+key.name, "%s is for local processes; for a container the Compose file says it", key.name)
 		}
 	}
+	for name, path := range s.Databases {
+		if !strings.HasPrefix(path, "/") {
+			problem("/databases/"+spec.Escape(name), "%q is not a path inside the container; such a path begins with /", path)
+		}
+	}
 	_, hasHTTP := s.Ports[spec.HTTPPort]
 	for _, p := range []struct{ pointer, path string }{{"/ready/http", s.Ready.HTTP}, {"/metrics", s.Metrics}} {
 		switch {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"chaosgate/pkg/spec"
 )
@@ -18,11 +19,12 @@ type Stack struct {
 	Endpoint Endpoint
 	File     string // absolute
 	Project  string
+	Folder   string // from which it must have been started; empty: any
 	Spec     spec.Environment
 }
 
-// ProjectOf is the name that Compose gives the project of a file: what COMPOSE_PROJECT_NAME says, else the file's folder, in small letters and without what is not a
-// letter, a digit, _ or -.
+// ProjectOf is the name that Compose gives the project of a file that names none itself: what COMPOSE_PROJECT_NAME says, else the file's folder, in small letters and
+// without what is not a letter, a digit, _ or -.
 func ProjectOf(file string, getenv func(string) string) string {
 	name := getenv("COMPOSE_PROJECT_NAME")
 	if name == "" {
@@ -52,7 +54,7 @@ func (s Stack) Up(ctx context.Context, out io.Writer) error {
 
 // Down ends the project with Compose. Its volumes are kept, unless more ("--volumes") says otherwise.
 func (s Stack) Down(ctx context.Context, out io.Writer, more ...string) error {
-	return s.compose(ctx, out, append([]string{"down", "--remove-orphans"}, more...)...)
+	return s.compose(ctx, out, append([]string{"down"}, more...)...)
 }
 
 // Standing is how one instance of a project fares.
@@ -101,7 +103,7 @@ func (s Stack) Status(ctx context.Context) ([]Standing, error) {
 
 // with calls f with an environment of the project in which nothing is done.
 func (s Stack) with(ctx context.Context, f func(*Environment) error) error {
-	e := New(Options{Endpoint: s.Endpoint, Project: s.Project, Spec: s.Spec})
+	e := New(Options{Endpoint: s.Endpoint, Project: s.Project, Folder: s.Folder, Spec: s.Spec})
 	err := f(e)
 	for _, i := range e.instances {
 		err = errors.Join(err, i.close())
@@ -109,6 +111,9 @@ func (s Stack) with(ctx context.Context, f func(*Environment) error) error {
 	e.events.Close()
 	return errors.Join(err, e.Close())
 }
+
+// composePatience is how long Compose may take to end after it was interrupted.
+const composePatience = 20 * time.Second
 
 // compose runs Compose: the docker command's own, or docker-compose.
 func (s Stack) compose(ctx context.Context, out io.Writer, args ...string) error {
@@ -120,6 +125,8 @@ func (s Stack) compose(ctx context.Context, out io.Writer, args ...string) error
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Env = filepath.Dir(s.File), s.environ()
 	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it ends what it has begun
+	cmd.WaitDelay = composePatience
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
 	}
@@ -139,8 +146,12 @@ func (s Stack) composer(ctx context.Context) ([]string, error) {
 // environ tells Compose, of whichever version, which engine is meant.
 func (s Stack) environ() []string {
 	env := append(os.Environ(), "DOCKER_HOST="+s.Endpoint.Host, "DOCKER_CONTEXT=")
-	if s.Endpoint.Certs != "" {
-		env = append(env, "DOCKER_CERT_PATH="+s.Endpoint.Certs, "DOCKER_TLS_VERIFY="+map[bool]string{false: "1"}[s.Endpoint.Insecure])
+	switch {
+	case s.Endpoint.Certs == "":
+	case s.Endpoint.Insecure:
+		env = append(env, "DOCKER_CERT_PATH="+s.Endpoint.Certs, "DOCKER_TLS=1", "DOCKER_TLS_VERIFY=")
+	default:
+		env = append(env, "DOCKER_CERT_PATH="+s.Endpoint.Certs, "DOCKER_TLS_VERIFY=1")
 	}
 	return env
 }

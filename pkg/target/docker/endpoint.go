@@ -18,6 +18,8 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/tlsconfig"
+
+	"chaosgate/pkg/diag"
 )
 
 // Endpoint is where an engine is reached and how, as data: the undo of a fault names it, so that another process finds the same engine.
@@ -32,15 +34,15 @@ type Endpoint struct {
 func FindEndpoint(getenv func(string) string) (Endpoint, error) {
 	if host := getenv(client.EnvOverrideHost); host != "" {
 		e := Endpoint{Host: host}
-		if e.Certs = getenv(client.EnvOverrideCertPath); e.Certs != "" {
-			e.Insecure = getenv(client.EnvTLSVerify) == ""
+		if verify := getenv(client.EnvTLSVerify) != ""; verify || getenv("DOCKER_TLS") != "" {
+			e.Certs, e.Insecure = getenv(client.EnvOverrideCertPath), !verify
+			if e.Certs == "" {
+				e.Certs = configFolder(getenv)
+			}
 		}
 		return e, e.check()
 	}
-	dir := getenv("DOCKER_CONFIG")
-	if dir == "" {
-		dir = filepath.Join(getenv("HOME"), ".docker")
-	}
+	dir := configFolder(getenv)
 	name := getenv("DOCKER_CONTEXT")
 	if name == "" {
 		var err error
@@ -52,6 +54,13 @@ func FindEndpoint(getenv func(string) string) (Endpoint, error) {
 		return Endpoint{Host: client.DefaultDockerHost}, nil
 	}
 	return contextEndpoint(dir, name)
+}
+
+func configFolder(getenv func(string) string) string {
+	if dir := getenv("DOCKER_CONFIG"); dir != "" {
+		return dir
+	}
+	return filepath.Join(getenv("HOME"), ".docker")
 }
 
 func currentContext(dir string) (string, error) {
@@ -106,7 +115,7 @@ func (e Endpoint) check() error {
 	scheme, _, ok := strings.Cut(e.Host, "://")
 	switch {
 	case scheme == "ssh":
-		return fmt.Errorf("the Docker engine at %s is reached over ssh, which is not supported: forward its socket (ssh -L) and set DOCKER_HOST to it", e.Host)
+		return fmt.Errorf("the Docker engine at %s is reached over ssh, which is not supported", e.Host)
 	case !ok:
 		return fmt.Errorf("the Docker engine's address is %q, expected unix:///PATH or tcp://HOST:PORT", e.Host)
 	}
@@ -115,6 +124,21 @@ func (e Endpoint) check() error {
 
 // Local says whether the engine is reached over a socket of this machine.
 func (e Endpoint) Local() bool { return strings.HasPrefix(e.Host, "unix://") }
+
+// command is the docker command for a person, of this engine.
+func (e Endpoint) command() string {
+	switch {
+	case e.Host == client.DefaultDockerHost:
+		return "docker"
+	case e.Certs == "":
+		return "DOCKER_HOST=" + diag.ShellWord(e.Host) + " docker"
+	}
+	tls := "DOCKER_TLS_VERIFY=1"
+	if e.Insecure {
+		tls = "DOCKER_TLS=1"
+	}
+	return tls + " DOCKER_CERT_PATH=" + diag.ShellWord(e.Certs) + " DOCKER_HOST=" + diag.ShellWord(e.Host) + " docker"
+}
 
 // name is the host on which the engine publishes ports, as seen from here.
 func (e Endpoint) name() string {

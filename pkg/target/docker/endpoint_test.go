@@ -56,7 +56,9 @@ func TestFindEndpoint(t *testing.T) {
 		"nothing said":             {map[string]string{"HOME": t.TempDir()}, Endpoint{Host: "unix:///var/run/docker.sock"}, ""},
 		"a host":                   {map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_CONFIG": far}, Endpoint{Host: "tcp://x:1"}, ""},
 		"a host with certificates": {map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_CERT_PATH": "/c", "DOCKER_TLS_VERIFY": "1"}, Endpoint{Host: "tcp://x:1", Certs: "/c"}, ""},
-		"certificates unverified":  {map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_CERT_PATH": "/c"}, Endpoint{Host: "tcp://x:1", Certs: "/c", Insecure: true}, ""},
+		"certificates unverified":  {map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_CERT_PATH": "/c", "DOCKER_TLS": "1"}, Endpoint{Host: "tcp://x:1", Certs: "/c", Insecure: true}, ""},
+		"certificates alone":       {map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_CERT_PATH": "/c"}, Endpoint{Host: "tcp://x:1"}, ""},
+		"the usual certificates":   {map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_CONFIG": "/d", "DOCKER_TLS_VERIFY": "1"}, Endpoint{Host: "tcp://x:1", Certs: "/d"}, ""},
 		"the current context": {map[string]string{"DOCKER_CONFIG": far},
 			Endpoint{Host: "tcp://far:2376", Insecure: true, Certs: "contexts"}, ""},
 		"a context that is named":  {map[string]string{"DOCKER_CONFIG": config(t, "", "unix:///far.sock", false, false), "DOCKER_CONTEXT": "far"}, Endpoint{Host: "unix:///far.sock"}, ""},
@@ -152,6 +154,20 @@ func TestPodmanIsRefused(t *testing.T) {
 	t.Cleanup(server.Close)
 	_, _, err := Endpoint{Host: "tcp://" + server.Listener.Addr().String()}.meet(soon(t))
 	wantError(t, err, "this is Podman, which is not supported")
+}
+
+func TestTheCommandForAPerson(t *testing.T) {
+	for want, e := range map[string]Endpoint{
+		"docker": {Host: "unix:///var/run/docker.sock"},
+		"DOCKER_HOST='unix:///run/x.sock' docker":                                {Host: "unix:///run/x.sock"},
+		"DOCKER_HOST='unix:///a b.sock' docker":                                  {Host: "unix:///a b.sock"},
+		"DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=/c DOCKER_HOST='tcp://x:1' docker": {Host: "tcp://x:1", Certs: "/c"},
+		"DOCKER_TLS=1 DOCKER_CERT_PATH=/c DOCKER_HOST='tcp://x:1' docker":        {Host: "tcp://x:1", Certs: "/c", Insecure: true},
+	} {
+		if got := e.command(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 }
 
 func TestProjectOf(t *testing.T) {

@@ -5,16 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 
 	"chaosgate/pkg/diag"
@@ -28,6 +22,7 @@ type Environment struct {
 	events *target.EventQueue
 
 	engine    *client.Client
+	engineID  string
 	lock      *os.File
 	instances []*instance // sorted by service and number
 	since     time.Time   // when Up began, by the engine's clock
@@ -48,6 +43,8 @@ var (
 	_ target.ByHand      = (*Environment)(nil)
 	_ target.Hoster      = (*Environment)(nil)
 	_ target.OOMScorer   = (*Environment)(nil)
+	_ target.Databaser   = (*Environment)(nil)
+	_ target.Protector   = (*Environment)(nil)
 )
 
 // New makes an environment; nothing is dialled yet.
@@ -94,15 +91,18 @@ func (e *Environment) Up(ctx context.Context, record target.RecordUndo) error {
 }
 
 func (e *Environment) up(ctx context.Context, record target.RecordUndo) error {
-	var err error
-	if e.lock, err = lockProject(e.opts.Endpoint, e.opts.Project); err != nil {
+	if err := e.reach(ctx); err != nil {
 		return err
 	}
-	if err := e.reach(ctx); err != nil {
+	var err error
+	if e.lock, err = lockProject(e.engineID, e.opts.Project); err != nil {
 		return err
 	}
 	if err := e.record(record); err != nil {
 		return fmt.Errorf("nothing was begun, because its undo could not be recorded: %w", err)
+	}
+	if err := e.audible(ctx); err != nil {
+		return err
 	}
 	if err := e.ready(ctx); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (e *Environment) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.engine, e.hosts = engine, newHosts(e.opts.Helpers, engine, e.id)
+	e.engine, e.engineID, e.hosts = engine, info.ID, newHosts(e.opts.Helpers, engine, e.id)
 	if e.since, err = time.Parse(time.RFC3339Nano, info.SystemTime); err != nil {
 		return fmt.Errorf("read the engine's clock: %w", err)
 	}
@@ -130,75 +130,11 @@ func (e *Environment) record(record target.RecordUndo) error {
 	if err != nil {
 		return err
 	}
-	label := diag.ShellWord("label=" + labelOurs + "=" + e.id)
+	label := diag.ShellWord("label=" + labelOurs + "=" + mark(e.id))
 	return record(target.Undo{
 		ID: "environment:" + e.opts.Experiment, Kind: UndoKind, Data: data, Target: target.Ref{Runtime: RuntimeName, ID: e.id},
-		Manual: fmt.Sprintf("docker ps -aq --filter %s | xargs -r docker rm -f; docker images -q --filter %s | xargs -r docker rmi -f", label, label),
+		Manual: fmt.Sprintf("%[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -f; %[1]s images -q --filter %[2]s | xargs -r env %[1]s rmi -f", e.opts.Endpoint.command(), label),
 	})
-}
-
-// find answers the project's containers of the environment's services. A service without any, or what could not be reached, is an error.
-func (e *Environment) find(ctx context.Context) ([]*instance, error) {
-	all, err := containersOf(ctx, e.engine, e.opts.Project)
-	if err != nil {
-		return nil, err
-	}
-	var found []*instance
-	for _, c := range all {
-		service := c.Labels[labelService]
-		sp, ok := e.opts.Spec.Services[service]
-		if !ok {
-			continue
-		}
-		n, err := strconv.Atoi(c.Labels[labelNumber])
-		if err != nil {
-			return nil, fmt.Errorf("container %.12s of service %s has no number in its labels: %w", c.ID, service, err)
-		}
-		found = append(found, &instance{service: service, number: n, name: service + "-" + strconv.Itoa(n), id: c.ID, spec: sp, endpoint: e.opts.Endpoint, engine: e.engine, protected: c.Labels[labelProtected] == "true", lastExit: -1})
-	}
-	slices.SortFunc(found, func(a, b *instance) int {
-		if by := strings.Compare(a.service, b.service); by != 0 {
-			return by
-		}
-		return a.number - b.number
-	})
-	for _, name := range slices.Sorted(maps.Keys(e.opts.Spec.Services)) {
-		if !slices.ContainsFunc(found, func(i *instance) bool { return i.service == name }) {
-			return nil, fmt.Errorf("the Compose project %q has no container of service %s%s", e.opts.Project, name, e.others(ctx, all))
-		}
-	}
-	return found, nil
-}
-
-// others says what there is instead of what was not found.
-func (e *Environment) others(ctx context.Context, here []container.Summary) string {
-	if len(here) > 0 {
-		var names []string
-		for _, c := range here {
-			names = append(names, c.Labels[labelService])
-		}
-		slices.Sort(names)
-		return ", only of " + strings.Join(slices.Compact(names), ", ")
-	}
-	all, err := e.engine.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject))})
-	if err != nil || len(all) == 0 {
-		return "; no Compose project runs here: start it first"
-	}
-	var projects []string
-	for _, c := range all {
-		projects = append(projects, c.Labels[labelProject])
-	}
-	slices.Sort(projects)
-	return "; those that run are " + strings.Join(slices.Compact(projects), ", ") + ": start it, or name one of them with `project` in chaos.yaml"
-}
-
-// containersOf lists the containers of a Compose project, stopped ones too, without those of `run`.
-func containersOf(ctx context.Context, engine *client.Client, project string) ([]container.Summary, error) {
-	all, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+project))})
-	if err != nil {
-		return nil, fmt.Errorf("list the containers of the Compose project %q: %w", project, err)
-	}
-	return slices.DeleteFunc(all, func(c container.Summary) bool { return strings.EqualFold(c.Labels[labelOneOff], "true") }), nil
 }
 
 // ready waits until all instances are, and tells of each that it runs.
@@ -223,7 +159,8 @@ func (e *Environment) readyOne(ctx context.Context, i *instance) error {
 	case !info.State.Running:
 		return fmt.Errorf("%s does not run, it is %s: `docker start %.12s` starts it", i.name, info.State.Status, i.id)
 	}
-	i.baseline = info.RestartCount
+	i.baseline, i.lastCount = info.RestartCount, info.RestartCount
+	i.started, i.finished, i.running = info.State.StartedAt, info.State.FinishedAt, true
 	if err := i.place(info); err != nil {
 		return err
 	}
@@ -234,69 +171,6 @@ func (e *Environment) readyOne(ctx context.Context, i *instance) error {
 	e.events.Add(target.Event{Time: now, Type: target.Started, Service: i.service, Instance: i.name, PID: info.State.Pid})
 	e.events.Add(target.Event{Time: now, Type: target.Ready, Service: i.service, Instance: i.name, PID: info.State.Pid})
 	return nil
-}
-
-// Resolve implements target.Runtime. A protected service is an error: nothing may hit it.
-func (e *Environment) Resolve(_ context.Context, sel target.Selection) ([]target.Target, error) {
-	if len(sel.Services) == 0 {
-		return nil, errors.New("nothing is selected: the selection names no service")
-	}
-	var found []target.Target
-	for _, service := range slices.Compact(slices.Sorted(slices.Values(sel.Services))) {
-		var names []string
-		for _, i := range e.of(service) {
-			names = append(names, i.name)
-		}
-		picked, err := target.Pick(service, names, sel)
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range e.of(service) {
-			if !slices.Contains(picked, i.name) {
-				continue
-			}
-			if i.protected {
-				return nil, i.refused()
-			}
-			id := reference{Endpoint: e.opts.Endpoint, Container: i.id, Ready: i.outlasts()}.String()
-			found = append(found, target.Target{Ref: target.Ref{Runtime: RuntimeName, Service: service, Instance: i.name, ID: id}})
-		}
-	}
-	return found, nil
-}
-
-func (e *Environment) of(service string) []*instance {
-	var all []*instance
-	for _, i := range e.instances {
-		if i.service == service {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
-// mayHit finds the instance of a target, unless it is protected.
-func (e *Environment) mayHit(t target.Target) (*instance, error) {
-	i, err := e.instance(t)
-	if err == nil && i.protected {
-		return nil, i.refused()
-	}
-	return i, err
-}
-
-func (i *instance) refused() error {
-	return fmt.Errorf("%s is protected by its label %s=true: nothing may hit it", i.name, labelProtected)
-}
-
-func (e *Environment) instance(t target.Target) (*instance, error) {
-	var names []string
-	for _, i := range e.instances {
-		if i.service == t.Service && i.name == t.Instance {
-			return i, nil
-		}
-		names = append(names, i.name)
-	}
-	return nil, fmt.Errorf("there is no %s of %s here; there are %s", t.Instance, t.Service, strings.Join(names, ", "))
 }
 
 // URL implements target.Environment. Of a service with several instances it is the first one's.
@@ -331,8 +205,8 @@ func (e *Environment) Down(ctx context.Context) error {
 		errs = append(errs, i.close())
 	}
 	if e.engine != nil {
-		e.keepLogs(ctx)
 		errs = append(errs, e.hosts.end(ctx))
+		e.keepLogs(ctx)
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())

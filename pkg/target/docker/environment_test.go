@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/go-connections/nat"
 
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -29,7 +31,7 @@ func TestWhatRunsIsFoundAndLeft(t *testing.T) {
 	p.add("unknown", 1)
 	p.add("web", 2, published, label(labelOneOff, "True")) // of `docker-compose run`
 	w := p.world("web", "other")
-	if len(w.undos) != 1 || w.undos[0].Kind != UndoKind || !strings.Contains(w.undos[0].Manual, "docker rm -f") {
+	if len(w.undos) != 1 || w.undos[0].Kind != UndoKind || !strings.Contains(w.undos[0].Manual, "docker ps -aq --filter") {
 		t.Errorf("the undos are %+v", w.undos)
 	}
 	for name, id := range map[string]string{"web": web, "other": other} {
@@ -190,12 +192,14 @@ func TestTheProtectedAreNotHit(t *testing.T) {
 	p.add("web", 1, published, label(labelProtected, "true"))
 	w := p.world("web")
 	of := target.Target{Ref: target.Ref{Service: "web", Instance: "web-1"}}
-	_, selected := w.Resolve(soon(t), target.Selection{Services: []string{"web"}})
+	if seen, err := w.Resolve(soon(t), target.Selection{Services: []string{"web"}}); err != nil || len(seen) != 1 {
+		t.Errorf("it cannot be looked at: %v, %v", seen, err)
+	}
 	for what, err := range map[string]error{
-		"select": selected, "kill": w.Kill(soon(t), of, "SIGKILL"), "arm": w.Arm(soon(t), of, "SIGKILL"), "hold": w.Hold(soon(t), of), "stop": w.Stop(soon(t), of, 0),
+		"ask": w.Protected(of), "kill": w.Kill(soon(t), of, "SIGKILL"), "arm": w.Arm(soon(t), of, "SIGKILL"), "hold": w.Hold(soon(t), of), "stop": w.Stop(soon(t), of, 0),
 		"pause": w.Pause(soon(t), of),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "web-1 is protected by its label chaos.protected=true") {
+		if err == nil || !strings.Contains(err.Error(), "web-1 is protected by its label chaos.protected") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -271,7 +275,9 @@ func TestAKilledRunnerLeavesNoHelper(t *testing.T) {
 	for range 2 {
 		must(t, RevertEnvironment(soon(t), undo.Data))
 	}
-	must(t, removeImages(soon(t), p.engine, id)) // there is none
+	if none, err := removeImages(soon(t), p.engine, id); err != nil || !none {
+		t.Errorf("an image was left, %v", err)
+	}
 }
 
 // A helper that is still there is removed by the undo.
@@ -303,4 +309,78 @@ func TestNoUndoNoEnvironment(t *testing.T) {
 	w := begin(t, options(p.name, map[string]spec.Service{"web": service()}))
 	wantError(t, w.Up(soon(t), func(target.Undo) error { return errUndone }), "nothing was begun", errUndone.Error())
 	<-w.read
+}
+
+// A service that runs and listens nowhere is not ready, however its port is reached: what publishes a port takes every connection.
+func TestReadyIsAsked(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("inner", 1, variable("WARMUP=1m"))
+	p.add("published", 1, published, variable("WARMUP=1m"))
+	p.add("fixed", 1, fixed(t), variable("WARMUP=1m"))
+	for _, name := range []string{"inner", "published", "fixed"} {
+		s := service()
+		s.Ready = spec.Readiness{Within: "500ms"}
+		w := begin(t, options(p.name, map[string]spec.Service{name: s}))
+		wantError(t, w.Up(soon(t), w.record), name+"-1 was not ready within 500ms")
+		must(t, w.Close())
+	}
+	p.add("web", 1, published)
+	s := service()
+	s.Ready = spec.Readiness{Within: "10s"}
+	p.worldOf(options(p.name, map[string]spec.Service{"web": s}))
+}
+
+// fixed publishes the port under a number that was free a moment ago.
+func fixed(t *testing.T) change {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	must(t, err)
+	must(t, l.Close())
+	return func(_ *container.Config, h *container.HostConfig) {
+		h.PortBindings = nat.PortMap{"8080/tcp": {{HostIP: "127.0.0.1", HostPort: port}}}
+	}
+}
+
+// What the engine does not tell, because it was away or has forgotten, is found when it is heard again.
+func TestAnEngineThatIsNotHeard(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, restarts(container.RestartPolicyOnFailure))
+	w := p.world("web")
+	of := w.one("web")
+	w.awaitEvents("web-1", target.Started, target.Ready)
+	w.unwatch()
+	_, _ = w.get("web", "/exit?code=7")
+	eventually(t, "it was started again", func() bool { st := w.status(of); return st.Ready && st.Restarts == 1 })
+	w.since = time.Now() // so the engine is asked for nothing of it
+	w.unwatch = w.watch()
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	if e := w.of("web-1")[2]; e.Expected {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// Another checkout's project may have the same name.
+func TestAProjectOfAnotherFolder(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, label(labelFolder, "/somewhere/else"))
+	o := options(p.name, map[string]spec.Service{"web": service()})
+	o.Folder = t.TempDir()
+	w := begin(t, o)
+	wantError(t, w.Up(soon(t), w.record), "was started from /somewhere/else, and not from "+o.Folder, "`project`")
+	o.Folder = ""
+	p.worldOf(o)
+}
+
+func TestProtects(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{"": false, "false": false, "False": false, "true": true, "True": true, "1": true, "yes": true} {
+		if protects(value) != want {
+			t.Errorf("%q: %v", value, !want)
+		}
+	}
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
@@ -28,22 +30,21 @@ var _ target.Helper = (*guest)(nil)
 
 // enter starts a helper inside a container and arms it.
 func (h *hosts) enter(ctx context.Context, id, job string, config any) (*guest, error) {
-	info, err := h.engine.ContainerInspect(ctx, id)
+	user, err := h.userOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	door, err := h.start(ctx, h.Jobs.Self, struct{}{}, func(c *container.Config, host *container.HostConfig) {
-		c.User, host.PidMode = info.Config.User, container.PidMode("container:"+id) // who it is looked at by must be the same user
-		host.UsernsMode = info.HostConfig.UsernsMode
+		c.User, host.PidMode = user, container.PidMode("container:"+id) // who is looked at must be the same user as who looks
 	})
 	if err != nil {
 		return nil, fmt.Errorf("share its processes: %w", err)
 	}
-	g, err := h.through(ctx, door, id)
+	g, err := h.through(ctx, door, id, user)
 	if err == nil {
 		err = g.arm(ctx, job, config) // until it answers it may still be reading its program, which goes with the door
 	}
-	err = errors.Join(err, door.Close(context.WithoutCancel(ctx)))
+	err = errors.Join(err, door.Close(context.WithoutCancel(ctx))) // bounded by itself
 	if err == nil {
 		if err = h.keep(ctx, g); err == nil {
 			return g, nil
@@ -55,6 +56,24 @@ func (h *hosts) enter(ctx context.Context, id, job string, config any) (*guest, 
 	return nil, err
 }
 
+// userOf answers as whom the container's first process runs, in numbers: a name means something in the container only.
+func (h *hosts) userOf(ctx context.Context, id string) (string, error) {
+	info, err := h.engine.ContainerInspect(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	top, err := h.engine.ContainerTop(ctx, id, []string{"-eo", "pid,uid,gid"})
+	if err != nil {
+		return "", fmt.Errorf("see as whom it runs: %w", err)
+	}
+	for _, p := range top.Processes {
+		if len(p) == 3 && p[0] == strconv.Itoa(info.State.Pid) {
+			return p[1] + ":" + p[2], nil
+		}
+	}
+	return "", fmt.Errorf("as whom it runs cannot be seen: its process %d is not in the engine's list", info.State.Pid)
+}
+
 func (g *guest) arm(ctx context.Context, job string, config any) error {
 	if err := g.client.Arm(ctx, job, config); err != nil {
 		return g.stderr.with(err)
@@ -63,7 +82,7 @@ func (g *guest) arm(ctx context.Context, job string, config any) error {
 }
 
 // through begins a guest by the program of a helper that shares the container's processes.
-func (h *hosts) through(ctx context.Context, door *helper, id string) (*guest, error) {
+func (h *hosts) through(ctx context.Context, door *helper, id, user string) (*guest, error) {
 	text, err := door.Call(ctx, "status")
 	if err != nil {
 		return nil, err
@@ -78,11 +97,13 @@ func (h *hosts) through(ctx context.Context, door *helper, id string) (*guest, e
 	if err != nil {
 		return nil, err
 	}
-	made, err := h.engine.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true})
+	made, err := h.engine.ContainerExecCreate(ctx, id, container.ExecOptions{User: user, Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true})
 	if err != nil {
 		return nil, err
 	}
-	conn, err := h.engine.ContainerExecAttach(context.WithoutCancel(ctx), made.ID, container.ExecAttachOptions{})
+	conn, err := within(ctx, func(ctx context.Context) (types.HijackedResponse, error) {
+		return h.engine.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -108,15 +129,18 @@ func (h *hosts) command(pid int) ([]string, error) {
 	return []string{root + files[1].to, "--library-path", strings.Join(dirs, ":"), root + programPath, guestArg}, nil
 }
 
-// guestArg makes this program a helper; by it an exec is seen to be one of ours.
+// guestArg makes this program a helper.
 const guestArg = "agent"
 
 // Close implements target.Helper. It returns when the process has ended; one that does not end is an error that names it.
 func (g *guest) Close(ctx context.Context) error {
-	g.of.drop(g)
 	defer g.hang()
 	g.release()
-	return endGuest(ctx, g.of.engine, g.exec)
+	err := endGuest(ctx, g.of.engine, g.exec)
+	if err == nil {
+		g.of.drop(g)
+	}
+	return err
 }
 
 // ID implements target.Helper: it is how another process finds the helper.
@@ -136,10 +160,13 @@ func endGuest(ctx context.Context, engine *client.Client, exec string) error {
 		pid = now.Pid
 		return err == nil && !now.Running, err
 	})
-	if err != nil {
-		return fmt.Errorf("the helper that was started in the container is still at work (process %d of the engine's machine): %w", pid, err)
+	switch {
+	case err == nil:
+		return nil
+	case pid == 0:
+		return fmt.Errorf("whether the helper in the container has ended cannot be seen: %w", err)
 	}
-	return nil
+	return fmt.Errorf("the helper in the container is still at work (process %d of the engine's machine): %w", pid, err)
 }
 
 // poll asks until the answer is yes, or an error; it is an error if ctx ends first.

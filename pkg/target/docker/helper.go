@@ -32,6 +32,7 @@ type Helpers struct {
 
 // Jobs are those of package agent that this adapter asks for by itself.
 type Jobs struct {
+	Memory string                                             // takes memory: what the kernel kills meanwhile is its doing
 	Self   string                                             // tells its own process id as "pid"
 	Signal func(container, signal string) (job string, c any) // sends a signal to a container's first process
 	Score  func(score *int) (job string, c any)               // reads the OOM score of the first process as "score", or sets it
@@ -80,6 +81,11 @@ func (h *hosts) drop(e ender) {
 
 // end lets no more helpers in, ends those there are, and removes what was made for them.
 func (h *hosts) end(ctx context.Context) error {
+	return errors.Join(h.close(ctx), endOurs(ctx, h.engine, h.id))
+}
+
+// close lets no more helpers in and ends those there are.
+func (h *hosts) close(ctx context.Context) error {
 	h.mu.Lock()
 	h.ended = true
 	var open []ender
@@ -91,7 +97,7 @@ func (h *hosts) end(ctx context.Context) error {
 	for _, e := range open {
 		errs = append(errs, e.Close(ctx))
 	}
-	return errors.Join(append(errs, endOurs(ctx, h.engine, h.id))...)
+	return errors.Join(errs...)
 }
 
 // line is the connection to a helper's standard input and output: the lease.
@@ -134,7 +140,7 @@ func (h *hosts) connect(conn types.HijackedResponse) line {
 	said := &lastWords{}
 	go func() {
 		_, err := stdcopy.StdCopy(in, said, conn.Reader)
-		_ = in.CloseWithError(errors.Join(err, io.EOF))
+		_ = in.CloseWithError(err) // nil is the end
 	}()
 	return line{conn: conn, stdout: stdout, client: h.Connect(input{conn}, stdout), stderr: said}
 }
@@ -146,9 +152,6 @@ func (l line) Call(ctx context.Context, command string) (json.RawMessage, error)
 
 // PID implements target.Helper: it is not looked at as a process of this machine.
 func (l line) PID() int { return 0 }
-
-// ID implements target.Helper.
-func (h *helper) ID() string { return h.id }
 
 // release ends the lease, and hang the connection.
 func (l line) release() { _ = l.conn.CloseWrite() } // it fails only if it is closed
@@ -172,7 +175,35 @@ type helper struct {
 	id string
 }
 
-var _ target.Helper = (*helper)(nil)
+// attachTimeout bounds how long an engine may take to hand out a connection.
+const attachTimeout = 10 * time.Second
+
+// within gets a connection that outlasts the step that needed it, since it is the lease of a helper. While it is made it ends with ctx, which the client does not look at
+// then: one that comes too late is closed.
+func within(ctx context.Context, get func(context.Context) (types.HijackedResponse, error)) (types.HijackedResponse, error) {
+	type answer struct {
+		conn types.HijackedResponse
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		conn, err := get(context.WithoutCancel(ctx))
+		got <- answer{conn, err}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	select {
+	case a := <-got:
+		return a.conn, a.err
+	case <-ctx.Done():
+		go func() {
+			if late := <-got; late.err == nil {
+				late.conn.Close()
+			}
+		}()
+		return types.HijackedResponse{}, fmt.Errorf("the engine hands out no connection: %w", context.Cause(ctx))
+	}
+}
 
 // powers say what a helper may do beyond nothing.
 type powers func(*container.Config, *container.HostConfig)
@@ -193,7 +224,7 @@ func (h *hosts) start(ctx context.Context, job string, config any, may powers) (
 	}
 	c := &container.Config{
 		Image: image, Cmd: []string{programPath, "agent"}, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-		Labels: map[string]string{labelOurs: h.id},
+		Labels: map[string]string{labelOurs: mark(h.id)},
 	}
 	host := &container.HostConfig{
 		AutoRemove: true, NetworkMode: "none", ReadonlyRootfs: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"},
@@ -206,7 +237,9 @@ func (h *hosts) start(ctx context.Context, job string, config any, may powers) (
 	}
 	one := &helper{of: h, id: made.ID}
 	if err := one.run(ctx); err != nil {
-		return nil, errors.Join(err, one.remove(context.WithoutCancel(ctx)))
+		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
+		defer cancel()
+		return nil, errors.Join(err, one.remove(removing))
 	}
 	if err := h.keep(ctx, one); err != nil {
 		return nil, err
@@ -219,8 +252,9 @@ func (h *hosts) start(ctx context.Context, job string, config any, may powers) (
 
 // run attaches to the container and starts it.
 func (h *helper) run(ctx context.Context) error {
-	// The connection is the lease: it must not end with the step that needed it.
-	conn, err := h.of.engine.ContainerAttach(context.WithoutCancel(ctx), h.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	conn, err := within(ctx, func(ctx context.Context) (types.HijackedResponse, error) {
+		return h.of.engine.ContainerAttach(ctx, h.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	})
 	if err != nil {
 		return err
 	}
@@ -232,9 +266,8 @@ func (h *helper) run(ctx context.Context) error {
 	return nil
 }
 
-// Close implements target.Helper. A helper that does not exit in time is killed, which is an error: whether it has reverted is not known then.
+// Close ends the helper. One that does not exit in time is killed, which is an error: whether it has reverted is not known then.
 func (h *helper) Close(ctx context.Context) error {
-	h.of.drop(h)
 	defer h.hang()
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
@@ -242,12 +275,14 @@ func (h *helper) Close(ctx context.Context) error {
 	h.release()
 	select {
 	case r := <-ended:
+		h.of.drop(h)
 		if r.StatusCode != 0 {
 			return fmt.Errorf("the helper %.12s ended with exit code %d", h.id, r.StatusCode)
 		}
 		return nil
 	case err := <-failed:
 		if cerrdefs.IsNotFound(err) {
+			h.of.drop(h)
 			return nil
 		}
 		killing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
@@ -258,7 +293,7 @@ func (h *helper) Close(ctx context.Context) error {
 
 func (h *helper) remove(ctx context.Context) error {
 	err := h.of.engine.ContainerRemove(ctx, h.id, container.RemoveOptions{Force: true})
-	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) { // it is gone, or going
+	if err != nil && goes(err) {
 		return nil
 	}
 	return err

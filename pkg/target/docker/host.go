@@ -23,11 +23,14 @@ func (e *Environment) Host(ctx context.Context, t target.Target, job string, con
 	if err != nil {
 		return nil, fmt.Errorf("start the helper for %s in %s: %w", job, i.name, err)
 	}
+	if job != e.opts.Helpers.Jobs.Memory {
+		return g, nil
+	}
 	i.load(1)
 	return &load{guest: g, on: i}, nil
 }
 
-// load is a helper at work on an instance.
+// load is a helper that takes an instance's memory.
 type load struct {
 	*guest
 	on    *instance
@@ -44,6 +47,16 @@ func (i *instance) load(n int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.loads += n
+}
+
+// Database implements target.Databaser: the path is the container's own.
+func (e *Environment) Database(t target.Target, name string) (target.Database, error) {
+	i, err := e.instance(t)
+	if err != nil {
+		return target.Database{}, err
+	}
+	path, err := target.PickDatabase(i.service, i.spec.Databases, name)
+	return target.Database{Path: path, Inside: true}, err
 }
 
 // askTimeout bounds what is asked of an engine where the question has no context of its own.

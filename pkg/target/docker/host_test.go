@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -151,4 +152,45 @@ func TestCPULimit(t *testing.T) {
 			t.Errorf("%+v: got %v, want %v", r, got, want)
 		}
 	}
+}
+
+// The user of a container may be a name that means something in it only.
+func TestALoadInAContainerWithANamedUser(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, func(c *container.Config, _ *container.HostConfig) { c.User = "1234" })
+	w := p.world("web")
+	h, err := w.Host(soon(t), w.one("web"), agent.CPUJob, agent.CPUConfig{Workers: 1, Load: 0.1})
+	must(t, err)
+	must(t, h.Close(soon(t)))
+}
+
+// A database in a container is reached at its path there.
+func TestADatabaseInAContainer(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, func(_ *container.Config, h *container.HostConfig) { h.Tmpfs = map[string]string{"/data": "mode=1777"} })
+	s := service()
+	s.Databases = map[string]string{"orders": "/data/orders.db"}
+	w := p.worldOf(options(p.name, map[string]spec.Service{"web": s}))
+	of := w.one("web")
+	d, err := w.Database(of, "")
+	if err != nil || d != (target.Database{Path: "/data/orders.db", Inside: true}) {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	_, err = w.Database(of, "other")
+	wantError(t, err, `no database "other"; it has orders`)
+	h, err := w.Host(soon(t), of, agent.SQLiteJob, agent.SQLiteConfig{Path: d.Path})
+	must(t, err)
+	text, err := h.Call(soon(t), agent.Status)
+	if err != nil || !strings.Contains(string(text), `"write":"gone"`) {
+		t.Errorf("of a database that is not there: %s, %v", text, err)
+	}
+	must(t, h.Close(soon(t)))
+	v, err := Attach(of.Ref, helpers()).(target.Hoster).Host(soon(t), of, agent.SQLiteJob, agent.SQLiteConfig{Path: d.Path})
+	must(t, err)
+	if _, err := v.Call(soon(t), agent.Status); err != nil {
+		t.Error(err)
+	}
+	must(t, v.Close(soon(t)))
 }

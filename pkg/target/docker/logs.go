@@ -13,8 +13,13 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
+// logsTimeout bounds reading all logs, which may be huge.
+const logsTimeout = 10 * time.Second
+
 // keepLogs writes what the containers wrote since Up into the run's logs. A log that cannot be had says so itself: the verdict does not hang on it.
 func (e *Environment) keepLogs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, logsTimeout)
+	defer cancel()
 	for _, i := range e.instances {
 		path := filepath.Join(e.opts.LogDir, i.name+".log")
 		if err := os.MkdirAll(e.opts.LogDir, 0o755); err != nil {

@@ -271,7 +271,7 @@ func helpers() Helpers {
 	return Helpers{
 		Self: self, Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
 		Jobs: Jobs{
-			Self: agent.SelfJob,
+			Memory: agent.MemoryJob, Self: agent.SelfJob,
 			Signal: func(container, signal string) (string, any) {
 				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
 			},
@@ -315,7 +315,7 @@ func (p *project) worldOf(o Options) *world {
 		if err != nil || len(left) > 0 {
 			p.t.Errorf("left of the environment: %v %v", left, err)
 		}
-		images, err := p.engine.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+w.id))})
+		images, err := p.engine.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+mark(w.id)))})
 		if err != nil || len(images) > 0 {
 			p.t.Errorf("left of its images: %v %v", images, err)
 		}

@@ -9,12 +9,13 @@ import (
 // RuntimeName is the adapter's name, in chaos.yaml and in a target.Ref.
 const RuntimeName = "docker"
 
-// The labels by which containers are found. Compose gives the first four, users the fifth, we the last.
+// The labels by which containers are found. Compose gives the first five, users the next, we the last.
 const (
 	labelProject   = "com.docker.compose.project"
 	labelService   = "com.docker.compose.service"
 	labelNumber    = "com.docker.compose.container-number"
 	labelOneOff    = "com.docker.compose.oneoff"
+	labelFolder    = "com.docker.compose.project.working_dir"
 	labelProtected = "chaos.protected"
 	labelOurs      = "chaosgate.environment"
 )
@@ -25,6 +26,7 @@ type Options struct {
 	Experiment string
 	Endpoint   Endpoint
 	Project    string // of Compose
+	Folder     string // from which the project must have been started; empty: any
 	Spec       spec.Environment
 	LogDir     string // kept; one file a service with what its containers wrote meanwhile
 	Helpers    Helpers
@@ -33,5 +35,5 @@ type Options struct {
 
 // Capabilities is what this target can do, for the plan.
 func Capabilities() []target.Capability {
-	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost}
+	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase}
 }

@@ -39,12 +39,10 @@ func (p *program) image(ctx context.Context, engine *client.Client, path, id str
 	if err != nil {
 		return "", fmt.Errorf("make the helper's image: %w", err)
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(id)) // never fails
-	name := fmt.Sprintf("chaosgate/helper:%016x", h.Sum64())
+	name := "chaosgate/helper:" + mark(id)
 	reader, writer := io.Pipe()
 	go func() { _ = writer.CloseWithError(pack(writer, files)) }()
-	answer, err := engine.ImageImport(ctx, image.ImportSource{Source: reader, SourceName: "-"}, name, image.ImportOptions{Changes: []string{fmt.Sprintf("LABEL %s=%q", labelOurs, id)}})
+	answer, err := engine.ImageImport(ctx, image.ImportSource{Source: reader, SourceName: "-"}, name, image.ImportOptions{Changes: []string{"LABEL " + labelOurs + "=" + mark(id)}})
 	if err == nil {
 		err = imported(answer)
 	}
@@ -53,6 +51,13 @@ func (p *program) image(ctx context.Context, engine *client.Client, path, id str
 	}
 	p.name = name
 	return name, nil
+}
+
+// mark is the value of our label for an environment: its id may hold what an engine would take for something else.
+func mark(id string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id)) // never fails
+	return fmt.Sprintf("%016x", h.Sum64())
 }
 
 // imported reads what an engine says while it makes an image; a failure comes after the first word.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -37,26 +36,26 @@ func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 
 // endOurs removes the helpers of an environment and their image, and verifies that.
 func endOurs(ctx context.Context, engine *client.Client, id string) error {
-	for ctx.Err() == nil {
-		left, err := ours(ctx, engine, id)
-		if err != nil {
-			return err
-		}
-		if len(left) == 0 {
-			return removeImages(ctx, engine, id)
-		}
-		for _, c := range left {
-			err := engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
-			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) { // a conflict: it is being removed
-				return fmt.Errorf("remove the helper %.12s: %w", c.ID, err)
-			}
-		}
-		if err := breathe(ctx); err != nil {
-			return err
+	if err := poll(ctx, func() (bool, error) { return removeHelpers(ctx, engine, id) }); err != nil {
+		return err
+	}
+	return poll(ctx, func() (bool, error) { return removeImages(ctx, engine, id) })
+}
+
+// removeHelpers answers whether there was none left to remove.
+func removeHelpers(ctx context.Context, engine *client.Client, id string) (bool, error) {
+	left, err := ours(ctx, engine, id)
+	for _, c := range left {
+		err := engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
+		if err != nil && !goes(err) {
+			return false, fmt.Errorf("remove the helper %.12s: %w", c.ID, err)
 		}
 	}
-	return context.Cause(ctx)
+	return len(left) == 0, err
 }
+
+// goes says whether an error in removing something means that it is gone, or going.
+func goes(err error) bool { return cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) }
 
 func breathe(ctx context.Context) error {
 	select {
@@ -68,33 +67,26 @@ func breathe(ctx context.Context) error {
 }
 
 func ours(ctx context.Context, engine *client.Client, id string) ([]container.Summary, error) {
-	found, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+id))})
+	found, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+mark(id)))})
 	if err != nil {
 		return nil, fmt.Errorf("list the helpers: %w", err)
 	}
 	return found, nil
 }
 
-func removeImages(ctx context.Context, engine *client.Client, id string) error {
-	for ctx.Err() == nil {
-		found, err := engine.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+id))})
-		if err != nil {
-			return fmt.Errorf("list the helpers' image: %w", err)
-		}
-		if len(found) == 0 {
-			return nil
-		}
-		for _, i := range found {
-			_, err := engine.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
-			if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
-				return fmt.Errorf("remove the helpers' image: %w", err)
-			}
-		}
-		if err := breathe(ctx); err != nil {
-			return err
+// removeImages answers whether there was none left to remove.
+func removeImages(ctx context.Context, engine *client.Client, id string) (bool, error) {
+	left, err := engine.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelOurs+"="+mark(id)))})
+	if err != nil {
+		return false, fmt.Errorf("list the helpers' image: %w", err)
+	}
+	for _, i := range left {
+		_, err := engine.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
+		if err != nil && !goes(err) {
+			return false, fmt.Errorf("remove the helpers' image: %w", err)
 		}
 	}
-	return context.Cause(ctx)
+	return len(left) == 0, nil
 }
 
 // Attach answers the runtime of a target whose runner has died: it can be started and resumed, and looked at. A container that is no longer there is target.ErrGone.
@@ -141,15 +133,49 @@ func (a *attached) score(ctx context.Context, set, now *int) error {
 		if cerrdefs.IsNotFound(err) || err == nil && !info.State.Running {
 			return target.ErrGone // with its score
 		}
-		h := newHosts(a.helpers, engine, fmt.Sprintf("undo-%d/%.12s", os.Getpid(), r.Container))
+		if err != nil {
+			return err
+		}
+		h := a.hosts(engine, r)
 		*now, err = h.score(ctx, r.Container, set)
-		return errors.Join(err, h.end(context.WithoutCancel(ctx)))
+		return errors.Join(err, h.close(context.WithoutCancel(ctx)))
 	})
 }
 
-func (a *attached) Host(context.Context, target.Target, string, any) (target.Helper, error) {
-	return nil, errUndoOnly
+// Host implements target.Hoster. The image that is made for it is the environment's, whose undo removes it.
+func (a *attached) Host(ctx context.Context, _ target.Target, job string, config any) (target.Helper, error) {
+	var r reference
+	if err := json.Unmarshal([]byte(a.ref.ID), &r); err != nil {
+		return nil, fmt.Errorf("the target's id cannot be read: %w", err)
+	}
+	engine, err := r.Endpoint.connect()
+	if err != nil {
+		return nil, err
+	}
+	h := a.hosts(engine, r)
+	g, err := h.enter(ctx, r.Container, job, config)
+	if err != nil {
+		return nil, errors.Join(err, h.close(context.WithoutCancel(ctx)), engine.Close())
+	}
+	return &visitor{guest: g, hosts: h}, nil
 }
+
+// hosts are for helpers of this process's own. They carry the label of the environment, whose undo comes last and removes what is left of them.
+func (a *attached) hosts(engine *client.Client, r reference) *hosts {
+	return newHosts(a.helpers, engine, r.Environment)
+}
+
+// visitor is a helper with what it came by.
+type visitor struct {
+	*guest
+	hosts *hosts
+}
+
+// Close implements target.Helper.
+func (v *visitor) Close(ctx context.Context) error {
+	return errors.Join(v.guest.Close(ctx), v.hosts.close(ctx), v.hosts.engine.Close())
+}
+
 func (a *attached) Placement(target.Target) target.Placement {
 	return target.Placement{Where: errUndoOnly.Error()}
 }
@@ -195,13 +221,22 @@ func readyAfter(ctx context.Context, info container.InspectResponse, r reference
 	return healthy(info)
 }
 
-// Start implements target.Starter: it returns when the container is ready, or after defaultReady with an error.
+// within is how long the container may take to be ready, as far as an undo can wait for it.
+func (r reference) within() time.Duration {
+	const most = 25 * time.Second // an undo has half a minute
+	if d, err := time.ParseDuration(r.Within); err == nil && d > 0 {
+		return min(d, most)
+	}
+	return defaultReady
+}
+
+// Start implements target.Starter: it returns when the container is ready, or with an error when it has not become so in time.
 func (a *attached) Start(ctx context.Context, t target.Target) error {
 	return a.with(func(engine *client.Client, r reference) error {
 		if err := start(ctx, engine, r.Container); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, defaultReady)
+		ctx, cancel := context.WithTimeout(ctx, r.within())
 		defer cancel()
 		return target.PollReady(ctx, func(ctx context.Context) error {
 			info, err := engine.ContainerInspect(ctx, r.Container)

@@ -2,7 +2,9 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -17,6 +19,10 @@ import (
 const (
 	// hitFor is how long after a fault's hit an exit counts as caused by it.
 	hitFor = 10 * time.Second
+	// oomNear is how soon after the kernel has killed for memory the end of a container is its doing.
+	oomNear = 2 * time.Second
+	// killedExit is the exit code of what SIGKILL has ended.
+	killedExit = 137
 	// watchAgain is the pause before an engine is asked again that has stopped telling.
 	watchAgain = 200 * time.Millisecond
 )
@@ -38,6 +44,16 @@ func (e *Environment) watch() (stop func()) {
 	return func() { cancel(); w.all.Wait() }
 }
 
+// audible is nil if the engine tells of events.
+func (e *Environment) audible(ctx context.Context) error {
+	at := strconv.FormatInt(e.since.Unix(), 10)
+	_, failed := e.engine.Events(ctx, events.ListOptions{Since: at, Until: at})
+	if err := <-failed; err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("the engine does not tell what happens to containers: %w", err)
+	}
+	return nil
+}
+
 type watcher struct {
 	env   *Environment
 	ctx   context.Context //nolint:containedctx // of the polls for readiness, which events begin
@@ -56,6 +72,7 @@ func (w *watcher) listen(ctx context.Context) {
 			filters.Arg("event", string(events.ActionOOM)), filters.Arg("event", string(events.ActionDestroy)),
 		),
 	})
+	w.compare(ctx)
 	for {
 		select {
 		case m := <-messages:
@@ -71,16 +88,45 @@ func (w *watcher) listen(ctx context.Context) {
 	}
 }
 
+// compare finds what has happened while nothing was heard: an engine forgets its events when it is started anew, and keeps only the last few hundred at any time.
+func (w *watcher) compare(ctx context.Context) {
+	for _, i := range w.env.instances {
+		info, err := i.inspect(ctx)
+		if err != nil {
+			continue // it says so to whoever asks next
+		}
+		i.mu.Lock()
+		before, running := i.started, i.running
+		i.mu.Unlock()
+		e := target.Event{Time: time.Now(), Service: i.service, Instance: i.name}
+		switch again := info.State.StartedAt != before; {
+		case running && (again || !info.State.Running):
+			w.died(ctx, i, e, strconv.Itoa(info.State.ExitCode))
+			if again && info.State.Running {
+				w.started(ctx, i, e)
+			}
+		case !running && info.State.Running && again:
+			w.started(ctx, i, e)
+		}
+	}
+}
+
 func (w *watcher) tell(ctx context.Context, i *instance, m events.Message) {
 	e := target.Event{Time: w.at(m), Service: i.service, Instance: i.name}
 	switch m.Action {
 	case events.ActionOOM:
 		i.mu.Lock()
 		i.oomKills++
+		i.oomAt = e.Time
 		i.mu.Unlock()
 	case events.ActionStart:
-		w.started(ctx, i, e)
+		if !i.told(ctx) {
+			w.started(ctx, i, e)
+		}
 	case events.ActionDie:
+		if i.ended(ctx) {
+			return // it was told already
+		}
 		w.died(ctx, i, e, m.Actor.Attributes["exitCode"])
 	case events.ActionDestroy:
 		e.Type, e.Detail = target.GaveUp, "its container was removed"
@@ -105,18 +151,57 @@ func (w *watcher) started(ctx context.Context, i *instance, e target.Event) {
 	}
 	e.Type = target.Started
 	w.env.events.Add(e)
+	began := time.Now()
+	polling, stop := context.WithCancel(w.ctx)
+	i.mu.Lock()
+	i.hit, i.oomAt, i.running = time.Time{}, time.Time{}, true
+	if err == nil {
+		i.started = info.State.StartedAt
+	}
+	if i.unpoll != nil {
+		i.unpoll() // of the start before
+	}
+	i.unpoll = stop
+	i.mu.Unlock()
 	w.all.Go(func() {
-		began := time.Now()
-		if target.PollReady(w.ctx, i.askReady) == nil {
+		defer stop()
+		if target.PollReady(polling, i.askReady) == nil && polling.Err() == nil {
 			e.Type, e.Time, e.Took = target.Ready, time.Now(), target.Duration(time.Since(began))
 			w.env.events.Add(e)
 		}
 	})
 }
 
+// ended says whether the last end was told of.
+func (i *instance) ended(ctx context.Context) bool {
+	info, err := i.inspect(ctx)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return err == nil && i.finished == info.State.FinishedAt
+}
+
+// told says whether the current start was told of.
+func (i *instance) told(ctx context.Context) bool {
+	info, err := i.inspect(ctx)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return err == nil && i.running && i.started == info.State.StartedAt
+}
+
 func (i *instance) restarts(count int) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	return i.countedTo(count)
+}
+
+// countedTo is how often the instance was restarted since Up, given the engine's count now, which begins anew with a start that was asked for, and with the engine. The
+// caller holds mu.
+func (i *instance) countedTo(count int) int {
+	if count < i.lastCount {
+		i.counted += i.lastCount - i.baseline
+		i.baseline = 0
+	}
+	i.lastCount = count
 	return i.counted + count - i.baseline
 }
 
@@ -126,15 +211,22 @@ func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code st
 	info, err := i.inspect(ctx)
 	if err == nil {
 		e.Restarts = i.restarts(info.RestartCount)
-		e.OOM = info.State.OOMKilled && e.ExitCode == 137
 	}
 	i.mu.Lock()
-	i.lastExit = e.ExitCode
-	e.Expected = i.held || time.Since(i.hit) < hitFor || e.OOM && i.loads > 0
+	i.lastExit, i.running = e.ExitCode, false
+	if err == nil {
+		i.finished = info.State.FinishedAt
+	}
+	e.OOM = e.ExitCode == killedExit && !i.oomAt.IsZero() && e.Time.Sub(i.oomAt) < oomNear
+	held := i.held
+	e.Expected = held || !i.hit.IsZero() && e.Time.Sub(i.hit) < hitFor || e.OOM && i.loads > 0
+	if i.unpoll != nil {
+		i.unpoll()
+	}
 	i.mu.Unlock()
 	e.Detail = cause(e)
 	w.env.events.Add(e)
-	if err == nil && !e.Expected && e.ExitCode != 0 && gaveUp(info) {
+	if err == nil && !held && e.ExitCode != 0 && gaveUp(info) {
 		e.Type, e.Detail = target.GaveUp, fmt.Sprintf("it was started again %d times, which is all that its restart policy allows", info.RestartCount)
 		w.env.events.Add(e)
 	}

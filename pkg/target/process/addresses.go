@@ -48,26 +48,17 @@ func (e *Environment) Scrapes() []target.Scrape {
 }
 
 // Database implements target.Databaser. A path that is not absolute is below the instance's data folder.
-func (e *Environment) Database(t target.Target, name string) (string, error) {
+func (e *Environment) Database(t target.Target, name string) (target.Database, error) {
 	s, err := e.service(t)
 	if err != nil {
-		return "", err
+		return target.Database{}, err
 	}
-	names := slices.Sorted(maps.Keys(s.spec.Databases))
-	switch {
-	case len(names) == 0:
-		return "", fmt.Errorf("service %s has no databases in chaos.yaml", s.name)
-	case name == "" && len(names) == 1:
-		name = names[0]
-	case !slices.Contains(names, name):
-		return "", fmt.Errorf("service %s has no database %q; it has %s", s.name, name, strings.Join(names, ", "))
+	path, err := target.PickDatabase(s.name, s.spec.Databases, name)
+	if err == nil {
+		path, err = s.known().expand(path)
 	}
-	path, err := s.known().expand(s.spec.Databases[name])
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsAbs(path) {
+	if err == nil && !filepath.IsAbs(path) {
 		path = filepath.Join(s.data, path)
 	}
-	return path, nil
+	return target.Database{Path: path}, err
 }

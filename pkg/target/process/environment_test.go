@@ -170,7 +170,7 @@ func TestResolve(t *testing.T) {
 	for sel, want := range map[string]target.Selection{
 		"names no service":          {},
 		"no service \"c\" here":     {Services: []string{"c"}},
-		"has 1 instance":            {Services: []string{"a"}, Instances: "3"},
+		"but it has 1":              {Services: []string{"a"}, Instances: "3"},
 		"nothing would be selected": {Services: []string{"a"}, Instances: "0%"},
 		"expected one, all":         {Services: []string{"a"}, Instances: "some"},
 	} {
@@ -186,8 +186,8 @@ func TestDatabase(t *testing.T) {
 	})
 	a := w.target(t, "a")
 	for name, want := range map[string]string{"main": "main.db", "other": "o.db"} {
-		if path, err := w.Database(a, name); err != nil || path != filepath.Join(w.opts.WorkDir, "a-1", want) {
-			t.Errorf("got %q, %v", path, err)
+		if d, err := w.Database(a, name); err != nil || d.Inside || d.Path != filepath.Join(w.opts.WorkDir, "a-1", want) {
+			t.Errorf("got %+v, %v", d, err)
 		}
 	}
 	_, err := w.Database(a, "")

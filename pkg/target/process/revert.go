@@ -154,7 +154,9 @@ func (g *gone) Placement(target.Target) target.Placement {
 func (g *gone) Usage(context.Context, target.Target) (target.Usage, error) {
 	return target.Usage{}, target.ErrGone
 }
-func (g *gone) Database(target.Target, string) (string, error) { return "", target.ErrGone }
+func (g *gone) Database(target.Target, string) (target.Database, error) {
+	return target.Database{}, target.ErrGone
+}
 
 func (g *gone) OOMScore(context.Context, target.Target) (int, error)  { return 0, target.ErrGone }
 func (g *gone) SetOOMScore(context.Context, target.Target, int) error { return target.ErrGone }

@@ -39,7 +39,7 @@ func TestShippedServices(t *testing.T) {
 	}
 	file, err := s.Database(s.target(t, "service-b"), "")
 	must(t, err)
-	if _, err := os.Stat(file); err != nil {
+	if _, err := os.Stat(file.Path); err != nil {
 		t.Error(err)
 	}
 	link := target.Link{From: "service-a", To: "service-b"}

@@ -1,0 +1,190 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/fault/sqlitefile"
+	"chaosgate/pkg/target"
+)
+
+// database is a SQLite file as another process than the service meets it.
+type database interface {
+	// lockable and markable say why a fault cannot be; target.ErrGone if there is no such file.
+	lockable(context.Context) error
+	markable(context.Context) error
+	// locked says whether somebody holds a lock, be it the service itself for a moment.
+	locked(context.Context) (bool, error)
+	// write tries to write and takes that back: agent.Succeeded, or why not. The error is for what could not be tried.
+	write(context.Context) (agent.Outcome, string, error)
+	mark(context.Context) error  // makes it read-only
+	clear(context.Context) error // takes that back; idempotent
+	close(context.Context) error
+	id() string // of the helper that reaches it; empty if there is none
+}
+
+// openDatabase reaches the database of an instance: by its file, or by a helper inside of the instance. Edit is what that is to do beside looking.
+func openDatabase(ctx context.Context, rt target.Runtime, t target.Target, d target.Database, mode sqlitefile.Mode, edit string) (database, error) {
+	if !d.Inside {
+		return fileDatabase{path: d.Path, mode: mode}, nil
+	}
+	hoster, err := able[target.Hoster](rt, target.CanHost)
+	if err != nil {
+		return nil, err
+	}
+	i := &insideDatabase{hoster: hoster, on: t, config: agent.SQLiteConfig{Path: d.Path, Mode: mode, Edit: edit}}
+	return i, i.enter(ctx)
+}
+
+// fileDatabase is one whose file this process can reach.
+type fileDatabase struct {
+	path string
+	mode sqlitefile.Mode
+}
+
+func (d fileDatabase) lockable(ctx context.Context) error {
+	return sqlitefile.CheckLockable(ctx, d.path, d.mode)
+}
+func (d fileDatabase) markable(ctx context.Context) error {
+	return sqlitefile.CheckMarkable(ctx, d.path)
+}
+func (d fileDatabase) locked(ctx context.Context) (bool, error) {
+	return sqlitefile.Locked(ctx, d.path, d.mode)
+}
+
+func (d fileDatabase) write(ctx context.Context) (agent.Outcome, string, error) {
+	err := sqlitefile.TryWrite(ctx, d.path)
+	if err == nil {
+		return agent.Succeeded, "", nil
+	}
+	return agent.OutcomeOf(err), err.Error(), nil
+}
+
+func (d fileDatabase) mark(ctx context.Context) error  { return sqlitefile.MarkReadOnly(ctx, d.path) }
+func (d fileDatabase) clear(ctx context.Context) error { return sqlitefile.ClearReadOnly(ctx, d.path) }
+func (d fileDatabase) close(context.Context) error     { return nil }
+func (d fileDatabase) id() string                      { return "" }
+
+// insideDatabase is one that only a helper inside of the instance can reach. An instance that is started anew has lost its helper; another one is started when it is
+// asked next.
+type insideDatabase struct {
+	hoster target.Hoster
+	on     target.Target
+	config agent.SQLiteConfig
+	helper target.Helper
+}
+
+func (d *insideDatabase) enter(ctx context.Context) error {
+	h, err := d.hoster.Host(ctx, d.on, agent.SQLiteJob, d.config)
+	if err != nil {
+		return fmt.Errorf("reach its database: %w", err)
+	}
+	d.helper = h
+	return nil
+}
+
+// ask sends a command to the helper.
+func (d *insideDatabase) ask(ctx context.Context, command string) (agent.SQLiteStatus, error) {
+	if d.helper == nil {
+		if err := d.enter(ctx); err != nil {
+			return agent.SQLiteStatus{}, err
+		}
+	}
+	now, err := answerOf[agent.SQLiteStatus](ctx, d.helper, command)
+	if !errors.Is(err, agent.ErrEnded) {
+		return now, err
+	}
+	ended := d.close(ctx)
+	if err := d.enter(ctx); err != nil {
+		return agent.SQLiteStatus{}, errors.Join(err, ended)
+	}
+	return answerOf[agent.SQLiteStatus](ctx, d.helper, command)
+}
+
+func (d *insideDatabase) lockable(ctx context.Context) error {
+	now, err := d.ask(ctx, agent.Status)
+	return errors.Join(err, problem(now, now.Lockable))
+}
+
+func (d *insideDatabase) markable(ctx context.Context) error {
+	now, err := d.ask(ctx, agent.Status)
+	return errors.Join(err, problem(now, now.Markable))
+}
+
+// problem is what a helper says that stands in the way.
+func problem(now agent.SQLiteStatus, text string) error {
+	switch {
+	case text == "":
+		return nil
+	case now.Write == agent.Gone:
+		return fmt.Errorf("%s: %w", text, target.ErrGone)
+	}
+	return errors.New(text)
+}
+
+func (d *insideDatabase) locked(ctx context.Context) (bool, error) {
+	now, err := d.ask(ctx, agent.Status)
+	if err == nil && now.Write == agent.Gone {
+		err = fmt.Errorf("%s: %w", now.Text, target.ErrGone)
+	}
+	return now.Locked, err
+}
+
+func (d *insideDatabase) write(ctx context.Context) (agent.Outcome, string, error) {
+	now, err := d.ask(ctx, agent.Status)
+	return now.Write, now.Text, err
+}
+
+func (d *insideDatabase) mark(ctx context.Context) error {
+	_, err := d.ask(ctx, agent.Inject)
+	return err
+}
+
+// clear takes off what its own helper has marked, or ends that and has another one do it: the helper of before may have been lost.
+func (d *insideDatabase) clear(ctx context.Context) error {
+	if err := d.close(ctx); err != nil {
+		return err
+	}
+	d.config.Edit = agent.EditClear
+	_, err := d.ask(ctx, agent.Inject)
+	return err
+}
+
+func (d *insideDatabase) close(ctx context.Context) error {
+	if d.helper == nil {
+		return nil
+	}
+	h := d.helper
+	d.helper = nil
+	if err := h.Close(ctx); err != nil && !errors.Is(err, agent.ErrEnded) {
+		return err
+	}
+	return nil
+}
+
+func (d *insideDatabase) id() string {
+	if d.helper == nil {
+		return ""
+	}
+	return d.helper.ID()
+}
+
+// databaseUndo is enough to reach a database from a fresh process.
+type databaseUndo struct {
+	Path   string `json:"path,omitempty"`
+	Inside bool   `json:"inside,omitempty"` // of the instance: a helper must reach it
+	Looker string `json:"looker,omitempty"` // that helper, by its ID
+}
+
+// reopen reaches the database of an undo, when the helper that did so before is no longer at work.
+func (u databaseUndo) reopen(ctx context.Context, rt target.Runtime, ref target.Ref, edit string) (database, error) {
+	t := target.Target{Ref: ref}
+	if u.Inside && u.Looker != "" {
+		if err := endHelper(ctx, rt, helperUndo{Helper: u.Looker}, ref); err != nil {
+			return nil, err
+		}
+	}
+	return openDatabase(ctx, rt, t, target.Database{Path: u.Path, Inside: u.Inside}, "", edit)
+}

@@ -1,0 +1,131 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"chaosgate/pkg/target"
+)
+
+// Hold implements target.Killer.
+func (e *Environment) Hold(_ context.Context, t target.Target) error { return e.hold(t, true) }
+
+// Release implements target.Killer. A container that was killed while it was held stays down: use Start.
+func (e *Environment) Release(_ context.Context, t target.Target) error { return e.hold(t, false) }
+
+func (e *Environment) hold(t target.Target, held bool) error {
+	i, err := e.mayHit(t)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.held = held
+	return nil
+}
+
+// Kill implements target.Killer. One that is held is killed by the engine, which then leaves it down, whatever its restart policy. Any other gets the signal from a
+// helper, so that to the engine it ends by itself, and its restart policy applies.
+func (e *Environment) Kill(ctx context.Context, t target.Target, signal string) error {
+	i, err := e.mayHit(t)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	held := i.held
+	i.hit = time.Now()
+	i.mu.Unlock()
+	if held {
+		return i.killForGood(ctx, signal)
+	}
+	h, err := e.signaller(ctx, i, signal)
+	if err != nil {
+		return err
+	}
+	if _, err = h.Call(ctx, "inject"); err != nil {
+		err = fmt.Errorf("send %s to %s: %w", signal, i.name, err)
+	}
+	// Its work is done, or it cannot do it: another try has another one.
+	return errors.Join(err, e.disarm(context.WithoutCancel(ctx), i, signal))
+}
+
+// killForGood kills a container so that the engine leaves it down. Where an image has a stop signal, the engine takes only that one for a wish to end it, and would let
+// the restart policy follow any other: after SIGKILL it is told to stop what is dead already.
+func (i *instance) killForGood(ctx context.Context, signal string) error {
+	info, err := i.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	own := info.Config.StopSignal
+	if own != "" && own != signal && signal != "SIGKILL" {
+		return fmt.Errorf("%s cannot be kept down after %s: its stop signal is %s, and the engine keeps down what got that or SIGKILL", i.name, signal, own)
+	}
+	if err := i.kill(ctx, signal); err != nil || own == "" || own == signal {
+		return err
+	}
+	now := 0
+	if err := i.engine.ContainerStop(ctx, i.id, container.StopOptions{Timeout: &now}); err != nil {
+		return fmt.Errorf("keep %s down: %w", i.name, err)
+	}
+	return nil
+}
+
+// kill has the engine send a signal.
+func (i *instance) kill(ctx context.Context, signal string) error {
+	err := i.engine.ContainerKill(ctx, i.id, signal)
+	if cerrdefs.IsNotFound(err) {
+		return i.gone()
+	}
+	if err != nil {
+		return fmt.Errorf("send %s to %s: %w", signal, i.name, err)
+	}
+	return nil
+}
+
+// Arm implements target.Armer.
+func (e *Environment) Arm(ctx context.Context, t target.Target, signal string) error {
+	i, err := e.mayHit(t)
+	if err != nil {
+		return err
+	}
+	_, err = e.signaller(ctx, i, signal)
+	return err
+}
+
+// signaller is the helper that sends a signal to an instance once; it is started if there is none.
+func (e *Environment) signaller(ctx context.Context, i *instance, signal string) (*helper, error) {
+	key := i.name + " " + signal
+	e.mu.Lock()
+	h := e.armed[key]
+	e.mu.Unlock()
+	if h != nil {
+		return h, nil
+	}
+	job, config := e.opts.Helpers.Jobs.Signal(i.id, signal)
+	h, err := e.hosts.start(ctx, job, config, seesProcesses)
+	if err != nil {
+		return nil, fmt.Errorf("start the helper for %s: %w", i.name, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.armed[key] = h
+	return h, nil
+}
+
+// disarm ends a helper that has done its work.
+func (e *Environment) disarm(ctx context.Context, i *instance, signal string) error {
+	key := i.name + " " + signal
+	e.mu.Lock()
+	h := e.armed[key]
+	delete(e.armed, key)
+	e.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return h.Close(ctx)
+}
