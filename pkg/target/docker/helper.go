@@ -186,8 +186,9 @@ func within(ctx context.Context, get func(context.Context) (types.HijackedRespon
 		err  error
 	}
 	got := make(chan answer, 1)
+	outlasts := context.WithoutCancel(ctx)
 	go func() {
-		conn, err := get(context.WithoutCancel(ctx))
+		conn, err := get(outlasts)
 		got <- answer{conn, err}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
