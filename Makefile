@@ -13,7 +13,7 @@ FUZZ ?= .
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: all build test race run weakened killed repeated fuzz lint generate bench images clean
+.PHONY: all build test race run weakened killed repeated compose fuzz lint generate bench images clean
 
 all: build
 
@@ -39,9 +39,12 @@ weakened: build ## an experiment that must close the gate
 killed: ## runs of the shipped experiments, killed in every way at random moments: nothing may be left; half an hour
 	go test ./experiments -run TestKilledAtAnyMoment -v -timeout 2h -args -killed.share $(SHARE) -killed.seed $(SEED) -killed.within 3s
 
-repeated: ## the shipped experiments a hundred times, and thirty times with a busy processor: nothing but PASS is true; an hour
+repeated: ## the shipped experiments a hundred times, and thirty times with a busy processor: nothing but PASS is true; over two hours and a half
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 100
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 30 -repeated.busy 1
+
+compose: ## every experiment that containers can carry out, on the project's own Compose file; needs Docker
+	go test ./experiments -run TestTheSameFilesOnCompose -v -timeout 1h -args -compose.runs all
 
 lint:
 	.ci/lint

@@ -46,12 +46,20 @@ func (e *Environment) watch() (stop func()) {
 
 // audible is nil if the engine tells of events.
 func (e *Environment) audible(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
 	at := strconv.FormatInt(e.since.Unix(), 10)
-	_, failed := e.engine.Events(ctx, events.ListOptions{Since: at, Until: at})
-	if err := <-failed; err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("the engine does not tell what happens to containers: %w", err)
+	told, failed := e.engine.Events(ctx, events.ListOptions{Since: at, Until: at})
+	for {
+		select {
+		case <-told: // of that moment
+		case err := <-failed:
+			if err == nil || errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("the engine does not tell what happens to containers: %w", err)
+		}
 	}
-	return nil
 }
 
 type watcher struct {
