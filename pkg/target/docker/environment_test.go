@@ -57,12 +57,12 @@ func TestWhatRunsIsFoundAndLeft(t *testing.T) {
 			t.Errorf("after Down: %+v, %v", info.State, err)
 		}
 	}
-	log, err := os.ReadFile(filepath.Join(w.opts.LogDir, "web-1.log"))
+	log, err := os.ReadFile(filepath.Join(w.opts.LogDir, "web.log"))
 	if err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(string(log), "serving") {
-		t.Errorf("the log has what was written before the run: %q", log)
+	if !strings.HasPrefix(string(log), "=== web-1, container "+web[:12]+"\n") || strings.Contains(string(log), "serving") {
+		t.Errorf("the log should have nothing that was written before the run: %q", log)
 	}
 }
 

@@ -76,7 +76,7 @@ func (e *Environment) others(ctx context.Context, here []container.Summary) stri
 	}
 	all, err := e.engine.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject))})
 	if err != nil || len(all) == 0 {
-		return "; no Compose project runs here: start it first"
+		return "; no Compose project runs here: start it first, with `chaos env up` or Compose itself"
 	}
 	var projects []string
 	for _, c := range all {

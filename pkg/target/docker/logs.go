@@ -16,16 +16,15 @@ import (
 // logsTimeout bounds reading all logs, which may be huge.
 const logsTimeout = 10 * time.Second
 
-// keepLogs writes what the containers wrote since Up into the run's logs. A log that cannot be had says so itself: the verdict does not hang on it.
+// keepLogs writes what the containers wrote since Up into the run's logs, one file a service. A log that cannot be had says so itself: the verdict does not hang on it.
 func (e *Environment) keepLogs(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, logsTimeout)
 	defer cancel()
-	for _, i := range e.instances {
-		path := filepath.Join(e.opts.LogDir, i.name+".log")
-		if err := os.MkdirAll(e.opts.LogDir, 0o755); err != nil {
-			return
-		}
-		f, err := os.Create(path)
+	if err := os.MkdirAll(e.opts.LogDir, 0o755); err != nil {
+		return
+	}
+	for name := range e.opts.Spec.Services {
+		f, err := os.Create(filepath.Join(e.opts.LogDir, name+".log"))
 		if err != nil {
 			continue
 		}
@@ -33,8 +32,11 @@ func (e *Environment) keepLogs(ctx context.Context) {
 		if !e.opts.Secrets.Empty() {
 			out = e.opts.Secrets.Stream(f)
 		}
-		if err := i.log(ctx, out, container.LogsOptions{Since: e.since.Format(time.RFC3339Nano)}); err != nil {
-			_, _ = fmt.Fprintf(out, "the engine does not tell what it wrote: %v\n", err)
+		for _, i := range e.of(name) {
+			_, _ = fmt.Fprintf(out, "=== %s, container %.12s\n", i.name, i.id)
+			if err := i.log(ctx, out, container.LogsOptions{Since: e.since.Format(time.RFC3339Nano)}); err != nil {
+				_, _ = fmt.Fprintf(out, "the engine does not tell what it wrote: %v\n", err)
+			}
 		}
 		_ = out.Close()
 	}
