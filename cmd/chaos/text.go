@@ -86,7 +86,7 @@ reports folder that has died. It refuses while the run is still going.`
 	textSchemaExample = `  chaos schema experiment > experiment.schema.json`
 
 	textEnvShort = "start, end or show an environment of containers"
-	textEnvLong  = `Env starts, ends or shows the Compose project of an environment with target docker. A run finds the project as it is and leaves it so; it can be
+	textEnvLong  = `Env starts, ends or shows the Compose project of an environment with target docker. A run finds the project and leaves it running; it can be
 started by any other means as well: its containers are found by the labels that Compose gives them.`
 	textEnvExample = `  chaos env up --env compose
   chaos env status --env compose

@@ -55,7 +55,7 @@ func newCPU(config json.RawMessage) (job, error) {
 		return nil, fmt.Errorf("load is %v, expected more than 0 and at most 1", c.config.Load)
 	}
 	if c.config.Workers == 0 {
-		c.config.Workers = runtime.NumCPU()
+		c.config.Workers = c.cpus
 	}
 	return c, nil
 }

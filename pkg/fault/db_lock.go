@@ -18,6 +18,8 @@ type dbLock struct {
 	db   database // nil before Prepare
 	find func(target.Target) (target.Database, error)
 	rt   target.Runtime
+
+	inside bool // the database is reached by helpers only
 }
 
 func newDBLock(r Request) (Fault, error) {
@@ -38,6 +40,7 @@ func (d *dbLock) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.inside = at.Inside
 	if d.db, err = openDatabase(ctx, d.rt, d.Target, at, d.mode, ""); err != nil {
 		return nil, err
 	}
@@ -108,8 +111,21 @@ func (d *dbLock) Revert(ctx context.Context) (Effect, error) {
 	if !d.touched {
 		return d.untouched(), d.shut(ctx)
 	}
+	if e, ok := lockDied(ctx, d.instance, d.inside); ok {
+		return e, d.shut(ctx)
+	}
 	e, err := unlocked(ctx, d.Instance, d.db)
 	return e, errors.Join(err, d.shut(ctx))
+}
+
+// lockDied says whether a lock that was held inside of an instance has gone with it: one that does not run has no process that could hold it, and cannot be entered.
+func lockDied(ctx context.Context, i instance, inside bool) (Effect, bool) {
+	if !inside {
+		return Effect{}, false
+	}
+	now, err := i.inspect(ctx)
+	gone := errors.Is(err, target.ErrGone) || err == nil && !now.Running
+	return Effect{Proven: gone, Summary: i.Instance + ": it does not run, and the lock on its database has gone with who held it"}, gone
 }
 
 // shut lets go of the database.
@@ -159,6 +175,11 @@ func revertDBLock(ctx context.Context, rt target.Runtime, data json.RawMessage, 
 	}
 	if err := endHelper(ctx, rt, u, ref); err != nil {
 		return err
+	}
+	if i, err := newInstance(Request{Runtime: rt}, target.Target{Ref: ref}); err == nil {
+		if _, ok := lockDied(ctx, i, u.Inside); ok {
+			return nil
+		}
 	}
 	db, err := u.reopen(ctx, rt, ref, "")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
@@ -17,7 +18,7 @@ import (
 const (
 	// Phase is 1 for the phase in which the experiment is, and 0 for the others.
 	Phase = "chaos_phase"
-	// FaultActive is 1 from the proven effect of a fault until its revert begins.
+	// FaultActive is 1 from the proven effect of a fault until it is reverted; of a one-shot fault that is a moment.
 	FaultActive = "chaos_fault_active"
 	// RecoverySeconds is how long the steady state took to hold again after the last fault; while it does not, the time so far. Before, there is no such series.
 	RecoverySeconds = "chaos_recovery_seconds"
@@ -35,14 +36,14 @@ type Progress struct {
 }
 
 type experiment struct {
-	phase   journal.PhaseName
-	faults  map[string]fault // by step
-	over    time.Time        // when the last fault's active phase ended; zero before
-	settled time.Duration    // how long the recovery took, or until it was given up
-	ended   bool             // settled is known
+	phases  map[journal.PhaseName]bool // those under way: the steps and the recovery may overlap
+	faults  map[string]step            // by step
+	over    time.Time                  // when the last fault was reverted; zero before
+	settled time.Duration              // how long the recovery took, or until it was given up
+	ended   bool                       // settled is known
 }
 
-type fault struct {
+type step struct {
 	kind   string
 	active bool
 }
@@ -59,7 +60,7 @@ func (p *Progress) Observe(e journal.Event) {
 	defer p.mu.Unlock()
 	x := p.known[e.Experiment]
 	if x == nil {
-		x = &experiment{faults: map[string]fault{}}
+		x = &experiment{faults: map[string]step{}, phases: map[journal.PhaseName]bool{}}
 		p.known[e.Experiment] = x
 	}
 	x.observe(e, p.now())
@@ -70,14 +71,16 @@ func (x *experiment) observe(e journal.Event, now time.Time) {
 	case journal.Planned:
 		x.plan(e.Data)
 	case journal.PhaseStarted:
-		x.phase = phaseOf(e.Data)
+		x.phases[phaseOf(e.Data)] = true
 	case journal.PhaseEnded:
-		x.phase = ""
+		x.phases[phaseOf(e.Data)] = false
 	case journal.FaultActive:
-		x.set(e.Step, true)
-	case journal.FaultEnding:
+		x.set(e.Step, provenIn(e.Data))
+	case journal.FaultReverted:
+		if x.faults[e.Step].active {
+			x.over = now
+		}
 		x.set(e.Step, false)
-		x.over = now
 	case journal.Recovered:
 		var r journal.RecoveryResult
 		if json.Unmarshal(e.Data, &r) == nil && r.Held {
@@ -102,7 +105,7 @@ func (x *experiment) plan(data json.RawMessage) {
 	}
 	for _, s := range p.Steps {
 		if s.Fault != nil {
-			x.faults[s.ID] = fault{kind: s.Fault.Kind}
+			x.faults[s.ID] = step{kind: s.Fault.Kind}
 		}
 	}
 }
@@ -113,6 +116,21 @@ func phaseOf(data json.RawMessage) journal.PhaseName {
 		return ""
 	}
 	return p.Name
+}
+
+// provenIn says whether the effect of a fault was proven.
+func provenIn(data json.RawMessage) bool {
+	var e fault.Effect
+	return json.Unmarshal(data, &e) == nil && e.Proven
+}
+
+func (x *experiment) anyActive() bool {
+	for _, f := range x.faults {
+		if f.active {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *experiment) set(step string, active bool) {
@@ -138,7 +156,7 @@ func (p *Progress) collect(name string) []metrics.Sample {
 	}
 	var all []metrics.Sample
 	for _, phase := range []journal.PhaseName{journal.Steady, journal.Method, journal.Recovery} {
-		all = append(all, gauge(Phase, truth(x.phase == phase), "experiment", name, "phase", string(phase)))
+		all = append(all, gauge(Phase, truth(x.phases[phase]), "experiment", name, "phase", string(phase)))
 	}
 	for _, step := range slices.Sorted(maps.Keys(x.faults)) {
 		all = append(all, gauge(FaultActive, truth(x.faults[step].active), "experiment", name, "step", step, "fault", x.faults[step].kind))
@@ -154,7 +172,7 @@ func (x *experiment) recovery(now time.Time) (time.Duration, bool) {
 	switch {
 	case x.ended:
 		return x.settled, true
-	case x.over.IsZero():
+	case x.over.IsZero() || x.anyActive():
 		return 0, false
 	}
 	return now.Sub(x.over), true

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"chaosgate/pkg/fault"
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/target"
@@ -69,12 +70,12 @@ func TestTheWayOfAnExperiment(t *testing.T) {
 	f.want("phase steady-state 1")
 	f.see(journal.PhaseEnded, "", journal.Phase{Name: journal.Steady})
 	f.see(journal.PhaseStarted, "", journal.Phase{Name: journal.Method})
-	f.see(journal.FaultActive, "hit", nil)
+	f.see(journal.FaultActive, "hit", fault.Effect{Proven: true})
 	f.want("phase steps 1", "fault_active hit 1")
-	f.see(journal.FaultEnding, "hit", nil)
+	f.see(journal.FaultReverted, "hit", fault.Effect{Proven: true})
 	f.now = f.now.Add(3 * time.Second)
-	f.see(journal.PhaseEnded, "", journal.Phase{Name: journal.Method})
 	f.see(journal.PhaseStarted, "", journal.Phase{Name: journal.Recovery})
+	f.see(journal.PhaseEnded, "", journal.Phase{Name: journal.Method}) // a step went on meanwhile
 	f.want("phase recovery 1", "recovery_seconds  3")
 	f.see(journal.Recovered, "", journal.RecoveryResult{Held: true, Took: target.Duration(1500 * time.Millisecond)})
 	f.see(journal.PhaseEnded, "", journal.Phase{Name: journal.Recovery})
@@ -86,11 +87,28 @@ func TestTheWayOfAnExperiment(t *testing.T) {
 	}
 }
 
+// A fault whose effect was not proven was never active, and while another one is nothing recovers.
+func TestFaultsThatAreAndAreNotActive(t *testing.T) {
+	f := newFollow(t)
+	f.see(journal.FaultActive, "vain", fault.Effect{})
+	f.want()
+	f.see(journal.FaultReverted, "vain", fault.Effect{Proven: true})
+	f.want()
+	for _, step := range []string{"first", "second"} {
+		f.see(journal.FaultActive, step, fault.Effect{Proven: true})
+	}
+	f.see(journal.FaultReverted, "first", fault.Effect{Proven: true})
+	f.want("fault_active second 1")
+	f.see(journal.FaultReverted, "second", fault.Effect{Proven: true})
+	f.now = f.now.Add(time.Second)
+	f.want("recovery_seconds  1")
+}
+
 // A recovery that never came counts until the experiment is given up, and not on for ever.
 func TestARecoveryThatNeverCame(t *testing.T) {
 	f := newFollow(t)
-	f.see(journal.FaultActive, "hit", nil)
-	f.see(journal.FaultEnding, "hit", nil)
+	f.see(journal.FaultActive, "hit", fault.Effect{Proven: true})
+	f.see(journal.FaultReverted, "hit", fault.Effect{Proven: true})
 	f.now = f.now.Add(15 * time.Second)
 	f.see(journal.Recovered, "", journal.RecoveryResult{Held: false, Took: target.Duration(time.Second)})
 	f.want("recovery_seconds  15")

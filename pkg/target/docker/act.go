@@ -107,9 +107,9 @@ func (e *Environment) Start(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	i.mu.Lock()
-	i.held = false
-	i.mu.Unlock()
+	if err := e.hold(t, false); err != nil {
+		return err
+	}
 	if err := start(ctx, i.engine, i.id); err != nil {
 		return fmt.Errorf("start %s: %w", i.name, err)
 	}
@@ -117,8 +117,7 @@ func (e *Environment) Start(ctx context.Context, t target.Target) error {
 	if err != nil {
 		return err
 	}
-	i.restarts(info.RestartCount) // the engine counts anew from here
-	i.moved(info)
+	i.learn(info) // the engine counts anew from here
 	return i.waitReady(ctx)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -163,7 +164,13 @@ func TestARemovedContainer(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
 	id := p.add("web", 1, published)
-	w := p.world("web")
+	w := begin(t, options(p.name, map[string]spec.Service{"web": service()}))
+	must(t, w.Up(soon(t), w.record))
+	t.Cleanup(func() {
+		wantError(t, w.Down(context.Background()), "web-1 ran before: web-1: its container", "was removed")
+		must(t, w.Close())
+		must(t, RevertEnvironment(context.Background(), w.undos[0].Data)) // nothing can bring it back
+	})
 	of := w.one("web")
 	must(t, p.engine.ContainerRemove(soon(t), id, container.RemoveOptions{Force: true}))
 	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.GaveUp)
@@ -241,5 +248,37 @@ func TestACrashAfterAFault(t *testing.T) {
 	all := w.of("web-1")
 	if !all[2].Expected || all[5].Expected {
 		t.Errorf("the fault's: %+v, the service's own: %+v", all[2], all[5])
+	}
+}
+
+// What ran before a run runs after it, whoever has left it down: its end, or the undo of one that was killed.
+func TestWhatRanRunsAgain(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published)
+	runs := func() bool {
+		info, err := p.engine.ContainerInspect(soon(t), id)
+		must(t, err)
+		return info.State.Running && !info.State.Paused
+	}
+	w := p.world("web")
+	must(t, w.Kill(soon(t), w.one("web"), "SIGKILL"))
+	eventually(t, "it is down", func() bool { return !runs() })
+	must(t, w.Down(soon(t)))
+	if !runs() {
+		t.Error("it was left down")
+	}
+	for range 2 {
+		must(t, p.engine.ContainerKill(soon(t), id, "SIGKILL"))
+		eventually(t, "it is down", func() bool { return !runs() })
+		must(t, RevertEnvironment(soon(t), w.undos[0].Data))
+		if !runs() {
+			t.Error("the undo has left it down")
+		}
+	}
+	must(t, p.engine.ContainerPause(soon(t), id))
+	must(t, RevertEnvironment(soon(t), w.undos[0].Data))
+	if !runs() {
+		t.Error("the undo has left it paused")
 	}
 }

@@ -39,6 +39,10 @@ func FindEndpoint(getenv func(string) string) (Endpoint, error) {
 			if e.Certs == "" {
 				e.Certs = configFolder(getenv)
 			}
+			var err error
+			if e.Certs, err = filepath.Abs(e.Certs); err != nil { // an undo is carried out elsewhere
+				return e, err
+			}
 		}
 		return e, e.check()
 	}

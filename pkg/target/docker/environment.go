@@ -26,6 +26,7 @@ type Environment struct {
 	lock      *os.File
 	instances []*instance // sorted by service and number
 	since     time.Time   // when Up began, by the engine's clock
+	wasUp     bool        // all instances ran and were ready
 	unwatch   func()      // ends the watching of events and waits for it
 	hosts     *hosts      // once the engine is met
 
@@ -76,10 +77,11 @@ const UndoKind = "docker.environment"
 type leftover struct {
 	Endpoint Endpoint `json:"endpoint"`
 	ID       string   `json:"id"`
+	Ran      []string `json:"ran"` // the containers that ran before: they are to run again
 }
 
 // Up implements target.Environment: it finds the project's containers, all of which must run and be ready. What it records is the undo of the helpers that faults may
-// need: the project itself was there before and stays.
+// need, and of what they may leave down: the project itself was there before and is as it was afterwards.
 func (e *Environment) Up(ctx context.Context, record target.RecordUndo) error {
 	err := e.up(ctx, record)
 	if err == nil {
@@ -107,6 +109,7 @@ func (e *Environment) up(ctx context.Context, record target.RecordUndo) error {
 	if err := e.ready(ctx); err != nil {
 		return err
 	}
+	e.wasUp = true
 	e.unwatch = e.watch()
 	return nil
 }
@@ -126,7 +129,11 @@ func (e *Environment) reach(ctx context.Context) error {
 }
 
 func (e *Environment) record(record target.RecordUndo) error {
-	data, err := json.Marshal(leftover{Endpoint: e.opts.Endpoint, ID: e.id})
+	left := leftover{Endpoint: e.opts.Endpoint, ID: e.id}
+	for _, i := range e.instances {
+		left.Ran = append(left.Ran, i.id)
+	}
+	data, err := json.Marshal(left)
 	if err != nil {
 		return err
 	}
@@ -159,8 +166,12 @@ func (e *Environment) readyOne(ctx context.Context, i *instance) error {
 	case !info.State.Running:
 		return fmt.Errorf("%s does not run, it is %s: `docker start %.12s` starts it", i.name, info.State.Status, i.id)
 	}
-	i.baseline, i.lastCount = info.RestartCount, info.RestartCount
-	i.started, i.finished, i.running = info.State.StartedAt, info.State.FinishedAt, true
+	i.baseline, i.lastCount, i.running = info.RestartCount, info.RestartCount, true
+	i.startAt, i.endAt = engineTime(info.State.StartedAt), engineTime(info.State.FinishedAt)
+	i.latest = i.startAt
+	if info.State.OOMKilled {
+		i.oomBefore = i.startAt
+	}
 	if err := i.place(info); err != nil {
 		return err
 	}
@@ -197,7 +208,22 @@ func (e *Environment) Scrapes() []target.Scrape {
 // downTimeout bounds ending what a failed Up has begun.
 const downTimeout = 20 * time.Second
 
-// Down implements target.Environment: it ends everything that this run has added, and verifies that. The project stays as it is.
+// restore starts and resumes what ran at Up and does not now: a kill of what has no restart policy is not undone by anybody else.
+func (e *Environment) restore(ctx context.Context) error {
+	var errs []error
+	for _, i := range e.instances {
+		err := runAgain(ctx, e.engine, i.id)
+		if errors.Is(err, target.ErrGone) {
+			err = i.gone()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s ran before: %w", i.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Down implements target.Environment: it ends everything that this run has added, lets run again what ran before, and verifies that.
 func (e *Environment) Down(ctx context.Context) error {
 	e.unwatch()
 	var errs []error
@@ -206,6 +232,9 @@ func (e *Environment) Down(ctx context.Context) error {
 	}
 	if e.engine != nil {
 		errs = append(errs, e.hosts.end(ctx))
+		if e.wasUp {
+			errs = append(errs, e.restore(ctx))
+		}
 		e.keepLogs(ctx)
 	}
 	if e.lock != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
@@ -56,9 +57,25 @@ func (h *hosts) enter(ctx context.Context, id, job string, config any) (*guest, 
 	return nil, err
 }
 
+// enterWithin is how long is waited for a container that is down to run again, so that it can be entered: its restart policy may be about to start it.
+const enterWithin = 10 * time.Second
+
+// running waits until a container runs.
+func (h *hosts) running(ctx context.Context, id string) (info container.InspectResponse, err error) {
+	ctx, cancel := context.WithTimeout(ctx, enterWithin)
+	defer cancel()
+	if waited := poll(ctx, func() (bool, error) {
+		info, err = h.engine.ContainerInspect(ctx, id)
+		return err == nil && runs(info) == nil, err
+	}); waited != nil && err == nil {
+		err = fmt.Errorf("it does not run: %w", waited)
+	}
+	return info, err
+}
+
 // userOf answers as whom the container's first process runs, in numbers: a name means something in the container only.
 func (h *hosts) userOf(ctx context.Context, id string) (string, error) {
-	info, err := h.engine.ContainerInspect(ctx, id)
+	info, err := h.running(ctx, id)
 	if err != nil {
 		return "", err
 	}

@@ -233,6 +233,12 @@ func (h *hosts) start(ctx context.Context, job string, config any, may powers) (
 	}
 	may(c, host)
 	made, err := h.engine.ContainerCreate(ctx, c, host, nil, nil, "")
+	if cerrdefs.IsNotFound(err) { // somebody has removed the image
+		h.program.forget()
+		if c.Image, err = h.program.image(ctx, h.engine, h.Self, h.id); err == nil {
+			made, err = h.engine.ContainerCreate(ctx, c, host, nil, nil, "")
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

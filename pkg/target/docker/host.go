@@ -47,6 +47,9 @@ func (i *instance) load(n int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.loads += n
+	if n < 0 {
+		i.loadedUntil = time.Now()
+	}
 }
 
 // Database implements target.Databaser: the path is the container's own.

@@ -28,25 +28,35 @@ type instance struct {
 	front *forwarder // nil: it is reached at a fixed address
 	fixed string
 
-	mu       sync.Mutex
-	now      string // where it is reached in its current start; of front
-	held     bool
-	hit      time.Time // when a fault has last hit it
-	baseline int       // restarts, by the engine's count, before Up
-	counted  int       // restarts before the engine's count began anew
-	// lastCount is the engine's count when it was last read.
-	lastCount int
-	oomAt     time.Time // when the kernel has last killed for memory in this start
-	running   bool      // what was last told
-	started   string    // the start and the end that were last told, by the engine's time
-	finished  string
-	unpoll    context.CancelFunc
-	lastExit  int
+	mu  sync.Mutex
+	now string // where it is reached in its current start; of front
+
+	// What faults do to it. What the engine tells later was caused by it then.
+	held        bool
+	heldUntil   time.Time
+	hit         time.Time // when a fault has last hit it
+	loads       int       // helpers that take its memory
+	loadedUntil time.Time
+
+	// What was told of it. The times are the engine's.
+	running  bool
+	startAt  time.Time
+	endAt    time.Time
+	lastExit int
+	oomAt    time.Time          // when the kernel has last killed for memory in this start
+	unpoll   context.CancelFunc // ends asking whether the current start is ready
+
+	// What the engine has answered last.
+	latest    time.Time // the start that it spoke of
+	lastCount int       // of restarts
+	baseline  int       // restarts, by the engine's count, before Up
+	counted   int       // restarts before the engine's count began anew
 	oomKills  int64
-	loads     int // helpers that take its memory, so that being killed for it is the fault's doing
+	oomSeen   bool
+	oomBefore time.Time // the start, before Up, in which the kernel had killed already
 }
 
-// goneError says that a container is no longer there.
+// gone says that a container is no longer there.
 func (i *instance) gone() error {
 	return fmt.Errorf("%s: its container %.12s was removed", i.name, i.id)
 }
@@ -71,18 +81,39 @@ func (i *instance) status(ctx context.Context) (target.Status, error) {
 	if err != nil {
 		return target.Status{ExitCode: -1}, err
 	}
-	i.moved(info) // before the start is told of, or if it never is
 	st := statusOf(info)
+	st.Restarts = i.learn(info)
 	i.mu.Lock()
-	st.Restarts = i.countedTo(info.RestartCount)
 	st.OOMKills = i.oomKills
+	st.OOMKilled = i.oomKills > 0 || i.oomSeen
 	if st.Running && i.lastExit >= 0 {
 		st.ExitCode = i.lastExit
 	}
 	i.mu.Unlock()
-	st.OOMKilled = st.OOMKills > 0 || info.State.OOMKilled
 	st.Ready = st.Running && i.readyNow(ctx, info) == nil
 	return st, nil
+}
+
+// learn takes in what the engine answers, and answers how often the instance was restarted since Up. Answers may come in another order than they were given in: an older
+// one is left out. The engine's count begins anew with a start that was asked for, and with the engine.
+func (i *instance) learn(info container.InspectResponse) int {
+	started := engineTime(info.State.StartedAt)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	newer := started.After(i.latest)
+	if started.Before(i.latest) || !newer && info.RestartCount < i.lastCount {
+		return i.counted + i.lastCount - i.baseline
+	}
+	if info.RestartCount < i.lastCount {
+		i.counted += i.lastCount - i.baseline
+		i.baseline = 0
+	}
+	i.latest, i.lastCount = started, info.RestartCount
+	i.oomSeen = i.oomSeen || info.State.OOMKilled && !started.Equal(i.oomBefore)
+	if port, ok := i.httpPort(); ok && i.front != nil {
+		i.now, _ = i.find(info, port) // nowhere while it does not run, which its callers see
+	}
+	return i.counted + info.RestartCount - i.baseline
 }
 
 // statusOf is what the engine says by itself.

@@ -2,12 +2,14 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sys/unix"
 
 	"chaosgate/pkg/target"
 )
@@ -25,6 +27,9 @@ func (e *Environment) hold(t target.Target, held bool) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.held && !held {
+		i.heldUntil = time.Now()
+	}
 	i.held = held
 	return nil
 }
@@ -50,8 +55,9 @@ func (e *Environment) Kill(ctx context.Context, t target.Target, signal string) 
 	if _, err = h.Call(ctx, "inject"); err != nil {
 		err = fmt.Errorf("send %s to %s: %w", signal, i.name, err)
 	}
-	// Its work is done, or it cannot do it: another try has another one.
-	return errors.Join(err, e.disarm(context.WithoutCancel(ctx), i, signal))
+	// Its work is done, or it cannot do it: another try has another one. What follows the kill is not to wait for the helper's end, which Down sees to.
+	e.disarm(i, signal)
+	return err
 }
 
 // killForGood kills a container so that the engine leaves it down. Where an image has a stop signal, the engine takes only that one for a wish to end it, and would let
@@ -62,10 +68,11 @@ func (i *instance) killForGood(ctx context.Context, signal string) error {
 		return err
 	}
 	own := info.Config.StopSignal
-	if own != "" && own != signal && signal != "SIGKILL" {
+	same := own == "" || number(own) == number(signal)
+	if !same && signal != "SIGKILL" {
 		return fmt.Errorf("%s cannot be kept down after %s: its stop signal is %s, and the engine keeps down what got that or SIGKILL", i.name, signal, own)
 	}
-	if err := i.kill(ctx, signal); err != nil || own == "" || own == signal {
+	if err := i.kill(ctx, signal); err != nil || same {
 		return err
 	}
 	now := 0
@@ -73,6 +80,18 @@ func (i *instance) killForGood(ctx context.Context, signal string) error {
 		return fmt.Errorf("keep %s down: %w", i.name, err)
 	}
 	return nil
+}
+
+// number is a signal's, however an image spells it: SIGQUIT, QUIT or 3.
+func number(signal string) int {
+	if n, err := strconv.Atoi(signal); err == nil {
+		return n
+	}
+	name := strings.ToUpper(signal)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	return int(unix.SignalNum(name))
 }
 
 // kill has the engine send a signal.
@@ -117,15 +136,14 @@ func (e *Environment) signaller(ctx context.Context, i *instance, signal string)
 	return h, nil
 }
 
-// disarm ends a helper that has done its work.
-func (e *Environment) disarm(ctx context.Context, i *instance, signal string) error {
+// disarm ends a helper that has done its work, without waiting for that.
+func (e *Environment) disarm(i *instance, signal string) {
 	key := i.name + " " + signal
 	e.mu.Lock()
 	h := e.armed[key]
 	delete(e.armed, key)
 	e.mu.Unlock()
-	if h == nil {
-		return nil
+	if h != nil {
+		h.release()
 	}
-	return h.Close(ctx)
 }

@@ -33,7 +33,9 @@ func lockProject(engine, project string) (*os.File, error) {
 func openLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.OpenFile(path, os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+		if f, err = os.OpenFile(path, os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o644); err == nil {
+			err = f.Chmod(0o644) // whatever the umask says: the next user must be able to open it
+		}
 	}
 	return f, err
 }

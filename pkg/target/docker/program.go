@@ -53,6 +53,13 @@ func (p *program) image(ctx context.Context, engine *client.Client, path, id str
 	return name, nil
 }
 
+// forget has the image made anew when it is needed next.
+func (p *program) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name = ""
+}
+
 // mark is the value of our label for an environment: its id may hold what an engine would take for something else.
 func mark(id string) string {
 	h := fnv.New64a()

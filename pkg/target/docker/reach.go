@@ -102,21 +102,6 @@ func (i *instance) current() string {
 	return i.now
 }
 
-// moved looks up where the instance is reached in a new start.
-func (i *instance) moved(info container.InspectResponse) {
-	port, ok := i.httpPort()
-	if !ok || i.front == nil {
-		return
-	}
-	now, err := i.find(info, port)
-	if err != nil {
-		now = "" // nowhere, which its callers will see
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.now = now
-}
-
 func (i *instance) close() error {
 	if i.front == nil {
 		return nil

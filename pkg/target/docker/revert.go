@@ -18,7 +18,7 @@ import (
 )
 
 // RevertEnvironment ends what a run has added to an engine, from a fresh process, given the data of the undo that Up recorded. It is idempotent, and safe if Up never
-// came to add anything. Only containers and images with the run's own label are touched.
+// came to add anything. Only containers and images with the run's own label are removed, and only what ran before is started.
 func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	var l leftover
 	if err := json.Unmarshal(data, &l); err != nil {
@@ -31,7 +31,29 @@ func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(endOurs(ctx, engine, l.ID), engine.Close())
+	errs := []error{endOurs(ctx, engine, l.ID)}
+	for _, id := range l.Ran {
+		if err := runAgain(ctx, engine, id); err != nil && !errors.Is(err, target.ErrGone) {
+			errs = append(errs, fmt.Errorf("the container %.12s ran before: %w", id, err))
+		}
+	}
+	return errors.Join(append(errs, engine.Close())...)
+}
+
+// runAgain lets a container run that ran before, and verifies that it does or that its restart policy is about to start it.
+func runAgain(ctx context.Context, engine *client.Client, id string) error {
+	info, err := engine.ContainerInspect(ctx, id)
+	switch {
+	case cerrdefs.IsNotFound(err):
+		return target.ErrGone
+	case err != nil:
+		return err
+	case info.State.Paused:
+		return resume(ctx, engine, id)
+	case info.State.Running || info.State.Restarting:
+		return nil
+	}
+	return start(ctx, engine, id)
 }
 
 // endOurs removes the helpers of an environment and their image, and verifies that.
@@ -138,11 +160,18 @@ func (a *attached) score(ctx context.Context, set, now *int) error {
 		}
 		h := a.hosts(engine, r)
 		*now, err = h.score(ctx, r.Container, set)
-		return errors.Join(err, h.close(context.WithoutCancel(ctx)))
+		return errors.Join(err, a.ended(ctx, h))
 	})
 }
 
-// Host implements target.Hoster. The image that is made for it is the environment's, whose undo removes it.
+// ended ends helpers and removes what was made for them, also if ctx has ended.
+func (a *attached) ended(ctx context.Context, h *hosts) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*helperTimeout)
+	defer cancel()
+	return h.end(ctx)
+}
+
+// Host implements target.Hoster: after the Close of what it answers, all that was made for it is gone.
 func (a *attached) Host(ctx context.Context, _ target.Target, job string, config any) (target.Helper, error) {
 	var r reference
 	if err := json.Unmarshal([]byte(a.ref.ID), &r); err != nil {
@@ -155,12 +184,12 @@ func (a *attached) Host(ctx context.Context, _ target.Target, job string, config
 	h := a.hosts(engine, r)
 	g, err := h.enter(ctx, r.Container, job, config)
 	if err != nil {
-		return nil, errors.Join(err, h.close(context.WithoutCancel(ctx)), engine.Close())
+		return nil, errors.Join(err, a.ended(ctx, h), engine.Close())
 	}
 	return &visitor{guest: g, hosts: h}, nil
 }
 
-// hosts are for helpers of this process's own. They carry the label of the environment, whose undo comes last and removes what is left of them.
+// hosts are for helpers of this process's own. They carry the label of the environment, by which its undo finds what this process leaves if it is killed.
 func (a *attached) hosts(engine *client.Client, r reference) *hosts {
 	return newHosts(a.helpers, engine, r.Environment)
 }
@@ -173,7 +202,7 @@ type visitor struct {
 
 // Close implements target.Helper.
 func (v *visitor) Close(ctx context.Context) error {
-	return errors.Join(v.guest.Close(ctx), v.hosts.close(ctx), v.hosts.engine.Close())
+	return errors.Join(v.guest.Close(ctx), v.hosts.end(ctx), v.hosts.engine.Close())
 }
 
 func (a *attached) Placement(target.Target) target.Placement {

@@ -66,21 +66,38 @@ type watcher struct {
 	env   *Environment
 	ctx   context.Context //nolint:containedctx // of the polls for readiness, which events begin
 	all   sync.WaitGroup
-	since time.Time // of the last event that was told
+	since time.Time // of the last event that was told, by the engine's clock
 }
 
-// listen tells what the engine says until it stops saying anything.
+// listen hears what has happened meanwhile, compares that with how the instances are, since an engine forgets its events when it is started anew and keeps only the last few
+// hundred at any time, and then tells what the engine says until it stops saying anything.
 func (w *watcher) listen(ctx context.Context) {
-	from := w.since.Add(time.Nanosecond)
-	messages, failed := w.env.engine.Events(ctx, events.ListOptions{
-		Since: fmt.Sprintf("%d.%09d", from.Unix(), from.Nanosecond()),
+	info, err := w.env.engine.Info(ctx)
+	if err != nil {
+		return
+	}
+	now, err := time.Parse(time.RFC3339Nano, info.SystemTime)
+	if err != nil || !w.hear(ctx, now) {
+		return
+	}
+	w.compare(ctx)
+	w.hear(ctx, time.Time{})
+}
+
+// hear tells the engine's events since the last, up to a moment or, if that is zero, until the engine stops; it answers whether all of them were heard.
+func (w *watcher) hear(ctx context.Context, until time.Time) bool {
+	o := events.ListOptions{
+		Since: stamp(w.since.Add(time.Nanosecond)),
 		Filters: filters.NewArgs(
 			filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", labelProject+"="+w.env.opts.Project),
 			filters.Arg("event", string(events.ActionStart)), filters.Arg("event", string(events.ActionDie)),
 			filters.Arg("event", string(events.ActionOOM)), filters.Arg("event", string(events.ActionDestroy)),
 		),
-	})
-	w.compare(ctx)
+	}
+	if !until.IsZero() {
+		o.Until = stamp(until)
+	}
+	messages, failed := w.env.engine.Events(ctx, o)
 	for {
 		select {
 		case m := <-messages:
@@ -90,37 +107,58 @@ func (w *watcher) listen(ctx context.Context) {
 					w.tell(ctx, i, m)
 				}
 			}
-		case <-failed:
-			return
+		case err := <-failed:
+			return err == nil || errors.Is(err, io.EOF)
 		}
 	}
 }
 
-// compare finds what has happened while nothing was heard: an engine forgets its events when it is started anew, and keeps only the last few hundred at any time.
+func stamp(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
+
+// soonest is the shortest time in which an engine starts a container again: what lies nearer together is the same start, or the same end, told twice.
+const soonest = 90 * time.Millisecond
+
+// compare tells of what has happened and was not heard.
 func (w *watcher) compare(ctx context.Context) {
 	for _, i := range w.env.instances {
 		info, err := i.inspect(ctx)
 		if err != nil {
 			continue // it says so to whoever asks next
 		}
+		start, end := engineTime(info.State.StartedAt), engineTime(info.State.FinishedAt)
 		i.mu.Lock()
-		before, running := i.started, i.running
+		running, again := i.running, start.Sub(i.startAt) > soonest
 		i.mu.Unlock()
+		runs := info.State.Running && !info.State.Restarting
 		e := target.Event{Time: time.Now(), Service: i.service, Instance: i.name}
-		switch again := info.State.StartedAt != before; {
-		case running && (again || !info.State.Running):
-			w.died(ctx, i, e, strconv.Itoa(info.State.ExitCode))
-			if again && info.State.Running {
-				w.started(ctx, i, e)
+		switch {
+		case running && again:
+			w.died(ctx, i, e, end, unknownExit)
+			if runs {
+				w.started(ctx, i, e, start)
 			}
-		case !running && info.State.Running && again:
-			w.started(ctx, i, e)
+		case running && !runs:
+			w.died(ctx, i, e, end, info.State.ExitCode)
+		case !running && runs && again:
+			w.started(ctx, i, e, start)
 		}
 	}
 }
 
+// unknownExit is the exit code of an end of which nothing was heard: the engine forgets it with the next start.
+const unknownExit = -1
+
+func engineTime(text string) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, text) // zero if it never was
+	return t
+}
+
 func (w *watcher) tell(ctx context.Context, i *instance, m events.Message) {
+	at := time.Unix(0, m.TimeNano)
 	e := target.Event{Time: w.at(m), Service: i.service, Instance: i.name}
+	i.mu.Lock()
+	running, start, end := i.running, i.startAt, i.endAt
+	i.mu.Unlock()
 	switch m.Action {
 	case events.ActionOOM:
 		i.mu.Lock()
@@ -128,14 +166,22 @@ func (w *watcher) tell(ctx context.Context, i *instance, m events.Message) {
 		i.oomAt = e.Time
 		i.mu.Unlock()
 	case events.ActionStart:
-		if !i.told(ctx) {
-			w.started(ctx, i, e)
+		if at.Sub(start) < soonest {
+			return // it was told
 		}
+		if running { // its end was not heard
+			w.died(ctx, i, e, at, unknownExit)
+		}
+		w.started(ctx, i, e, at)
 	case events.ActionDie:
-		if i.ended(ctx) {
-			return // it was told already
+		if at.Before(start) || !running && at.Sub(end) < soonest {
+			return // it was told
 		}
-		w.died(ctx, i, e, m.Actor.Attributes["exitCode"])
+		code, err := strconv.Atoi(m.Actor.Attributes["exitCode"])
+		if err != nil {
+			code = unknownExit
+		}
+		w.died(ctx, i, e, at, code)
 	case events.ActionDestroy:
 		e.Type, e.Detail = target.GaveUp, "its container was removed"
 		w.env.events.Add(e)
@@ -150,22 +196,18 @@ func (w *watcher) at(m events.Message) time.Time {
 	return time.Now()
 }
 
-func (w *watcher) started(ctx context.Context, i *instance, e target.Event) {
+// started tells of a start, and later that it is ready. At is by the engine's clock.
+func (w *watcher) started(ctx context.Context, i *instance, e target.Event, at time.Time) {
 	info, err := i.inspect(ctx)
 	if err == nil {
-		i.moved(info)
-		e.PID = info.State.Pid
-		e.Restarts = i.restarts(info.RestartCount)
+		e.PID, e.Restarts = info.State.Pid, i.learn(info)
 	}
 	e.Type = target.Started
 	w.env.events.Add(e)
 	began := time.Now()
 	polling, stop := context.WithCancel(w.ctx)
 	i.mu.Lock()
-	i.hit, i.oomAt, i.running = time.Time{}, time.Time{}, true
-	if err == nil {
-		i.started = info.State.StartedAt
-	}
+	i.hit, i.oomAt, i.running, i.startAt = time.Time{}, time.Time{}, true, at
 	if i.unpoll != nil {
 		i.unpoll() // of the start before
 	}
@@ -180,65 +222,35 @@ func (w *watcher) started(ctx context.Context, i *instance, e target.Event) {
 	})
 }
 
-// ended says whether the last end was told of.
-func (i *instance) ended(ctx context.Context) bool {
-	info, err := i.inspect(ctx)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return err == nil && i.finished == info.State.FinishedAt
-}
-
-// told says whether the current start was told of.
-func (i *instance) told(ctx context.Context) bool {
-	info, err := i.inspect(ctx)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return err == nil && i.running && i.started == info.State.StartedAt
-}
-
-func (i *instance) restarts(count int) int {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.countedTo(count)
-}
-
-// countedTo is how often the instance was restarted since Up, given the engine's count now, which begins anew with a start that was asked for, and with the engine. The
-// caller holds mu.
-func (i *instance) countedTo(count int) int {
-	if count < i.lastCount {
-		i.counted += i.lastCount - i.baseline
-		i.baseline = 0
-	}
-	i.lastCount = count
-	return i.counted + count - i.baseline
-}
-
-func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code string) {
-	e.Type = target.Exited
-	e.ExitCode, _ = strconv.Atoi(code) // the engine's own number
+// died tells of an end. At is by the engine's clock.
+func (w *watcher) died(ctx context.Context, i *instance, e target.Event, at time.Time, code int) {
 	info, err := i.inspect(ctx)
 	if err == nil {
-		e.Restarts = i.restarts(info.RestartCount)
+		e.Restarts = i.learn(info)
 	}
+	e.Type, e.ExitCode = target.Exited, code
 	i.mu.Lock()
-	i.lastExit, i.running = e.ExitCode, false
-	if err == nil {
-		i.finished = info.State.FinishedAt
-	}
-	e.OOM = e.ExitCode == killedExit && !i.oomAt.IsZero() && e.Time.Sub(i.oomAt) < oomNear
-	held := i.held
-	e.Expected = held || !i.hit.IsZero() && e.Time.Sub(i.hit) < hitFor || e.OOM && i.loads > 0
+	i.lastExit, i.running, i.endAt = code, false, at
+	e.OOM = code == killedExit && (near(i.oomAt, e.Time) || err == nil && info.State.OOMKilled && !info.State.Running)
+	held := i.held || e.Time.Before(i.heldUntil)
+	e.Expected = held || causes(i.hit, e.Time) || e.OOM && (i.loads > 0 || near(i.loadedUntil, e.Time))
 	if i.unpoll != nil {
 		i.unpoll()
 	}
 	i.mu.Unlock()
 	e.Detail = cause(e)
 	w.env.events.Add(e)
-	if err == nil && !held && e.ExitCode != 0 && gaveUp(info) {
+	if err == nil && !held && code != 0 && gaveUp(info) {
 		e.Type, e.Detail = target.GaveUp, fmt.Sprintf("it was started again %d times, which is all that its restart policy allows", info.RestartCount)
 		w.env.events.Add(e)
 	}
 }
+
+// near says whether something has happened a moment before or after another; never says no.
+func near(a, b time.Time) bool { return !a.IsZero() && b.Sub(a).Abs() < oomNear }
+
+// causes says whether a fault's hit came so shortly before an end that it is its cause.
+func causes(hit, end time.Time) bool { return !hit.IsZero() && end.Sub(hit) < hitFor }
 
 // gaveUp says whether a container's policy would have started it again, had it not done so as often as it may: the engine says before the end of a container whether
 // it will be.
@@ -250,6 +262,9 @@ func gaveUp(info container.InspectResponse) bool {
 // cause says how an instance ended.
 func cause(e target.Event) string {
 	text := fmt.Sprintf("exit code %d", e.ExitCode)
+	if e.ExitCode == unknownExit {
+		text = "unheard, so that its exit code is not known"
+	}
 	if e.ExitCode > 128 {
 		text = fmt.Sprintf("killed by signal %d", e.ExitCode-128)
 	}
