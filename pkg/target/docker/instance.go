@@ -124,6 +124,6 @@ func statusOf(info container.InspectResponse) target.Status {
 	} else {
 		st.ExitCode = info.State.ExitCode
 	}
-	st.Started, _ = time.Parse(time.RFC3339Nano, info.State.StartedAt) // zero if it never was
+	st.Started = engineTime(info.State.StartedAt)
 	return st
 }
