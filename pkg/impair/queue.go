@@ -1,0 +1,259 @@
+package impair
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The kernel's words for a queue of packets, from linux/netfilter/nfnetlink_queue.h.
+const (
+	msgPacket  = unix.NFNL_SUBSYS_QUEUE << 8
+	msgVerdict = unix.NFNL_SUBSYS_QUEUE<<8 | 1
+	msgConfig  = unix.NFNL_SUBSYS_QUEUE<<8 | 2
+
+	cfgCommand, cfgParams, cfgMaxLen, cfgMask, cfgFlags = 1, 2, 3, 4, 5
+
+	commandBind  = 1
+	copyPacket   = 2
+	flagFailOpen = 1 // a full queue lets packets pass
+	flagGSO      = 4 // what was not cut into packets is handed over whole
+
+	attrPacket, attrVerdict, attrPayload, attrLength = 1, 2, 10, 13
+
+	verdictDrop, verdictAccept = 0, 1
+)
+
+// Sizes of a queue.
+const (
+	firstQueue  = 51700   // where the search for a free one begins: services that have their own begin at 0
+	queuesTried = 64      //
+	maxHeld     = 1 << 16 // packets
+	socketRoom  = 16 << 20
+	headersRoom = 128 // bytes of a packet that tell what it is
+	wholeRoom   = 0xffff
+)
+
+// queue is where the kernel hands packets over and waits for a verdict on each. It is used by one goroutine.
+type queue struct {
+	fd     int
+	number uint16
+	in     []byte
+	out    []byte // verdicts to be sent
+}
+
+// arrived is one packet as the kernel hands it over.
+type arrived struct {
+	id     uint32
+	data   []byte // its beginning; valid until the next one
+	length int
+}
+
+// openQueue binds the first queue that nobody has.
+func openQueue(f Fault) (*queue, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	q := &queue{fd: fd, in: make([]byte, 1<<17)}
+	if err := q.set(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("have packets handed over: %w", err), unix.Close(fd))
+	}
+	return q, nil
+}
+
+func (q *queue) set(f Fault) error {
+	if err := unix.Bind(q.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	if unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketRoom) != nil {
+		_ = unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketRoom) // as much as it gets; what does not fit is counted as missed
+	}
+	if err := q.bind(); err != nil {
+		return err
+	}
+	room := uint32(headersRoom)
+	if f.Corrupt > 0 {
+		room = wholeRoom
+	}
+	params := append(binary.BigEndian.AppendUint32(nil, room), copyPacket)
+	flags := uint32(0)
+	if !f.Drop {
+		flags |= flagFailOpen
+	}
+	if f.Rate == 0 && f.Loss == 0 && f.Corrupt == 0 && f.Reorder == 0 {
+		flags |= flagGSO
+	}
+	return errors.Join(
+		q.configure(netlink.Attribute{Type: cfgParams, Data: params}),
+		q.configure(word(cfgMaxLen, maxHeld)),
+		q.configure(word(cfgMask, flagFailOpen|flagGSO), word(cfgFlags, flags)),
+	)
+}
+
+func word(kind uint16, value uint32) netlink.Attribute {
+	return netlink.Attribute{Type: kind, Data: binary.BigEndian.AppendUint32(nil, value)}
+}
+
+func (q *queue) bind() error {
+	command := netlink.Attribute{Type: cfgCommand, Data: []byte{commandBind, 0, 0, 0}}
+	var err error
+	for n := range uint16(queuesTried) {
+		q.number = firstQueue + n
+		err = q.configure(command)
+		if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EBUSY) {
+			return err // EPERM is somebody else's, or nobody may
+		}
+	}
+	return err
+}
+
+// configure sends one message and waits for the kernel's word on it. Packets do not come before rules hand them over.
+func (q *queue) configure(attrs ...netlink.Attribute) error {
+	data, err := netlink.MarshalAttributes(attrs)
+	if err != nil {
+		return err
+	}
+	m := netlink.Message{Header: netlink.Header{Type: msgConfig, Flags: netlink.Request | netlink.Acknowledge}, Data: append(header(unix.NFPROTO_UNSPEC, q.number), data...)}
+	m.Header.Length = uint32(unix.NLMSG_HDRLEN + len(m.Data))
+	text, err := m.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if err := unix.Sendto(q.fd, text, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	if err := await(q.fd, kernelAnswer); err != nil {
+		return err
+	}
+	n, _, err := unix.Recvfrom(q.fd, q.in, 0)
+	if err != nil {
+		return err
+	}
+	if n < unix.NLMSG_HDRLEN+4 {
+		return errors.New("the kernel's answer is too short")
+	}
+	if code := int32(binary.NativeEndian.Uint32(q.in[unix.NLMSG_HDRLEN:])); code != 0 {
+		return unix.Errno(-code)
+	}
+	return nil
+}
+
+// await waits until there is something to read.
+func await(fd int, within time.Duration) error {
+	ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(within.Milliseconds()))
+	if err == nil && ready == 0 {
+		err = unix.ETIMEDOUT
+	}
+	return err
+}
+
+// receive calls each for the packets that wait, at most so many, and answers how many the kernel says it has lost. It does not wait.
+func (q *queue) receive(most int, each func(arrived)) (lost int64, err error) {
+	for range most {
+		n, _, err := unix.Recvfrom(q.fd, q.in, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+			return lost, nil
+		case errors.Is(err, unix.ENOBUFS):
+			lost++
+		case err != nil:
+			return lost, fmt.Errorf("read packets: %w", err)
+		default:
+			read(q.in[:n], each)
+		}
+	}
+	return lost, nil
+}
+
+// read takes the packets out of what the kernel has sent.
+func read(b []byte, each func(arrived)) {
+	for len(b) >= unix.NLMSG_HDRLEN {
+		length := int(binary.NativeEndian.Uint32(b))
+		if length < unix.NLMSG_HDRLEN || length > len(b) {
+			return
+		}
+		if binary.NativeEndian.Uint16(b[4:]) == msgPacket && length >= unix.NLMSG_HDRLEN+4 {
+			if p, ok := readPacket(b[unix.NLMSG_HDRLEN+4 : length]); ok {
+				each(p)
+			}
+		}
+		b = b[min(len(b), align(length)):]
+	}
+}
+
+func align(n int) int { return (n + 3) &^ 3 }
+
+// readPacket reads the attributes of one packet.
+func readPacket(b []byte) (p arrived, ok bool) {
+	for len(b) >= unix.NLA_HDRLEN {
+		length := int(binary.NativeEndian.Uint16(b))
+		if length < unix.NLA_HDRLEN || length > len(b) {
+			break
+		}
+		data := b[unix.NLA_HDRLEN:length]
+		switch kind := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER); {
+		case kind == attrPacket && len(data) >= 4:
+			p.id, ok = binary.BigEndian.Uint32(data), true
+		case kind == attrLength && len(data) >= 4:
+			p.length = int(binary.BigEndian.Uint32(data)) // only of one that was cut short
+		case kind == attrPayload:
+			p.data = data
+		}
+		b = b[min(len(b), align(length)):]
+	}
+	p.length = max(p.length, len(p.data))
+	return p, ok
+}
+
+// decide notes a verdict, to be sent with the next flush; with data that replaces the packet's if it is not nil.
+func (q *queue) decide(id, verdict uint32, data []byte) {
+	length := unix.NLMSG_HDRLEN + 4 + unix.NLA_HDRLEN + 8
+	if data != nil {
+		length = align(length) + unix.NLA_HDRLEN + len(data)
+	}
+	b := q.out
+	b = binary.NativeEndian.AppendUint32(b, uint32(length))
+	b = binary.NativeEndian.AppendUint16(b, msgVerdict)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // sequence and port: the kernel does not look at them
+	b = append(b, header(unix.NFPROTO_UNSPEC, q.number)...)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLA_HDRLEN+8)
+	b = binary.NativeEndian.AppendUint16(b, attrVerdict)
+	b = binary.BigEndian.AppendUint32(b, verdict)
+	b = binary.BigEndian.AppendUint32(b, id)
+	if data != nil {
+		b = binary.NativeEndian.AppendUint16(b, uint16(unix.NLA_HDRLEN+len(data)))
+		b = binary.NativeEndian.AppendUint16(b, attrPayload)
+		b = append(b, data...)
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+	}
+	q.out = b
+}
+
+// sentAtOnce is how many bytes of verdicts go into one message: more would not fit the socket.
+const sentAtOnce = 32 << 10
+
+// flush sends the verdicts that were noted. One on a packet that the kernel no longer has is none.
+func (q *queue) flush() error {
+	if len(q.out) == 0 {
+		return nil
+	}
+	err := unix.Sendto(q.fd, q.out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	q.out = q.out[:0]
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINTR) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("send verdicts: %w", err)
+	}
+	return nil
+}
+
+func (q *queue) close() error { return unix.Close(q.fd) }

@@ -1,0 +1,183 @@
+package impair
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/xt"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// What a table is made of.
+const (
+	tableOwner   = 0x2 // NFT_TABLE_F_OWNER: the table goes with the socket that has made it
+	arrival      = "arrival"
+	refusal      = "refusal"
+	hookArrival  = 0    // NF_INET_PRE_ROUTING
+	hookRefusal  = 1    // NF_INET_LOCAL_IN: a reset is sent after the packet was counted
+	early        = -300 // before connections are tracked
+	usual        = 0
+	kernelAnswer = 5 * time.Second // how long the kernel may take
+)
+
+// table is the rules of a fault. They are the property of its connection: nobody else can change them, and they end with it.
+type table struct {
+	conn  *netlink.Conn
+	name  string
+	rules int
+	gone  bool
+}
+
+// install makes the rules that hand the link's packets to a queue, and with reset those that refuse what comes of them.
+func install(l Link, queue uint16, reset bool) (*table, error) {
+	// A kernel has one of two ways to hand packets over, or both.
+	ways := []expr.Any{
+		&expr.Queue{Num: queue, Flag: expr.QueueFlagBypass},
+		&expr.Target{Name: "NFQUEUE", Rev: 3, Info: handOver(queue)},
+	}
+	var errs []error
+	for _, way := range ways {
+		t, err := installBy(l, queue, way, reset)
+		if err == nil {
+			return t, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("put the fault on the link (that takes Linux 5.12 with nftables and NFQUEUE): %w", errors.Join(errs...))
+}
+
+// handOver is struct xt_NFQ_info_v3: the queue, one of one, and that packets pass where nobody listens to it.
+func handOver(queue uint16) *xt.Unknown {
+	const bypass = 1
+	b := make([]byte, 8)
+	binary.NativeEndian.PutUint16(b[0:], queue)
+	binary.NativeEndian.PutUint16(b[2:], 1)
+	binary.NativeEndian.PutUint16(b[4:], bypass)
+	info := xt.Unknown(b)
+	return &info
+}
+
+func installBy(l Link, queue uint16, way expr.Any, reset bool) (*table, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, err
+	}
+	t := &table{conn: conn, name: fmt.Sprintf("chaos-%d-%d", os.Getpid(), queue)}
+	b := &batch{}
+	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, text(unix.NFTA_TABLE_NAME, t.name), number(unix.NFTA_TABLE_FLAGS, tableOwner))
+	b.chain(t.name, arrival, hookArrival, early)
+	t.rules += b.rulesOf(t.name, arrival, l, []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, &expr.Counter{}, way)
+	if reset {
+		b.chain(t.name, refusal, hookRefusal, usual)
+		// The first packet of a connection passes, so that its caller sees a reset and not that nobody listens; and the reset itself.
+		const flagsAt, synOrReset = 13, 0x02 | 0x04
+		t.rules += b.rulesOf(t.name, refusal, l, []uint8{unix.IPPROTO_TCP},
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flagsAt, Len: 1},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{synOrReset}, Xor: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}},
+			&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	}
+	if err = b.commit(conn); err == nil {
+		err = t.whole()
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return t, nil
+}
+
+// rulesOf adds a rule for each peer, protocol and port, and answers how many.
+func (b *batch) rulesOf(table, chain string, l Link, protocols []uint8, does ...expr.Any) int {
+	n := 0
+	for _, peer := range l.Peers {
+		for _, proto := range protocols {
+			for _, port := range l.Ports {
+				b.rule(table, chain, append(matches(l.Side, peer, proto, port), does...))
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// matches selects the packets of one peer, protocol and port.
+func matches(side Side, peer netip.Addr, proto uint8, port uint16) []expr.Any {
+	peer = peer.Unmap()
+	family, source, width := uint8(unix.NFPROTO_IPV4), uint32(12), uint32(4)
+	if peer.Is6() {
+		family, source, width = unix.NFPROTO_IPV6, 8, 16
+	}
+	portAt := uint32(2) // the destination
+	if side == Caller {
+		portAt = 0
+	}
+	is := func(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, is([]byte{family}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: source, Len: width}, is(peer.AsSlice()),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, is([]byte{proto}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: portAt, Len: 2}, is(binary.BigEndian.AppendUint16(nil, port)),
+	}
+}
+
+// whole reads back whether all rules are there.
+func (t *table) whole() error {
+	if t.gone {
+		return errors.New("the fault was taken off the link")
+	}
+	n, err := t.count()
+	if err == nil && n != t.rules {
+		err = fmt.Errorf("%d of the fault's %d rules are there", n, t.rules)
+	}
+	return err
+}
+
+// count answers how many rules the table has now.
+func (t *table) count() (int, error) {
+	m := message(unix.NFT_MSG_GETRULE, netlink.Request|netlink.Dump, text(unix.NFTA_RULE_TABLE, t.name))
+	if err := t.conn.SetDeadline(time.Now().Add(kernelAnswer)); err != nil {
+		return 0, err
+	}
+	rules, err := t.conn.Execute(m)
+	if errors.Is(err, unix.ENOENT) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read back the fault: %w", err)
+	}
+	return len(rules), nil
+}
+
+// empty takes all rules out, so that nothing more is handed over.
+func (t *table) empty() error {
+	if t.gone {
+		return nil
+	}
+	b := &batch{}
+	b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, t.name))
+	return b.commit(t.conn)
+}
+
+// remove ends the table with its connection, and verifies that it has ended.
+func (t *table) remove() error {
+	if t.gone {
+		return nil
+	}
+	b := &batch{}
+	b.add(unix.NFT_MSG_DELTABLE, 0, text(unix.NFTA_TABLE_NAME, t.name))
+	err := b.commit(t.conn)
+	if err == nil {
+		var n int
+		if n, err = t.count(); n > 0 {
+			err = fmt.Errorf("%d rules of the fault are still there", n)
+		}
+	}
+	t.gone = err == nil
+	return errors.Join(err, t.conn.Close())
+}
