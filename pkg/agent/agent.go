@@ -40,6 +40,8 @@ type request struct {
 	Job     string          `json:"job,omitempty"`
 	Config  json.RawMessage `json:"config,omitempty"`
 	Command string          `json:"command,omitempty"`
+	// Within is how long the caller waits for the answer; 0 is without end. What is not done by then ends.
+	Within time.Duration `json:"within,omitempty"`
 }
 
 // answer is one line from the helper: either OK or Error is set.
@@ -69,6 +71,8 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	SignalJob:     newSignal,
 	SelfJob:       newSelf,
 	ScoreJob:      newScore,
+	LinkJob:       newLink,
+	RoundTripJob:  newRoundTrip,
 }
 
 // Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends. It returns nil if the
@@ -151,6 +155,11 @@ func (s *server) answer(ctx context.Context, line []byte) answer {
 func (s *server) do(ctx context.Context, r request) (any, error) {
 	if s.job == nil {
 		return nil, s.arm(r)
+	}
+	if r.Within > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.Within)
+		defer cancel()
 	}
 	switch r.Command {
 	case Inject:

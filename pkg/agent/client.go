@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // ErrEnded means that the helper has ended, so it does nothing to its target any more: by itself, killed, or by the kernel for memory.
@@ -89,6 +90,9 @@ func (c *Client) exchange(ctx context.Context, r request) (json.RawMessage, erro
 	}
 	c.next++
 	r.ID = c.next
+	if by, ok := ctx.Deadline(); ok {
+		r.Within = max(time.Until(by), 1)
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err

@@ -82,7 +82,13 @@ type child struct {
 
 func start(t *testing.T) *child {
 	t.Helper()
+	return startWith(t, nil)
+}
+
+func startWith(t *testing.T, attr *syscall.SysProcAttr) *child {
+	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0])}
+	c.cmd.SysProcAttr = attr
 	c.cmd.Env = append(os.Environ(), "ROLE=helper")
 	c.cmd.Stderr = &c.said
 	var err error
