@@ -101,8 +101,8 @@ func (c composed) clean() {
 	}
 }
 
-// file writes an experiment with one fault on service-b and answers its path.
-func (c composed) file(fault string) string {
+// file writes an experiment with one fault and answers its path.
+func (c composed) file(fault, on string) string {
 	c.t.Helper()
 	path := filepath.Join(c.t.TempDir(), "e.yaml")
 	text := `apiVersion: chaos/v1
@@ -112,7 +112,7 @@ traffic:
 steadyState:
   - {id: up, http: {service: service-a, path: /health}, expect: {status: 200}}
 steps:
-  - {id: hit, fault: ` + fault + `, target: {service: service-b}` + with[fault] + `, duration: 30s}
+  - {id: hit, fault: ` + fault + `, target: ` + on + with[fault] + `, duration: 30s}
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
@@ -122,13 +122,47 @@ steps:
 
 // readonly says whether service-b cannot write to its database.
 func readonly(c composed) bool {
-	resp, err := http.Get(c.url("service-b") + "/metrics")
+	text := c.fetch("service-b", "/metrics")
+	return regexp.MustCompile(`service_errors_total\{kind="readonly"\} [1-9]`).MatchString(text)
+}
+
+// apart says whether service-a does without service-b for a while: the answers that it gives in its place become more, and go on doing so.
+func apart(c composed) bool {
+	for range 2 {
+		before := c.inPlace()
+		time.Sleep(300 * time.Millisecond)
+		if c.inPlace() <= before {
+			return false
+		}
+	}
+	return true
+}
+
+// inPlace is how many answers service-a has given in place of service-b's.
+func (c composed) inPlace() (n int) {
+	c.t.Helper()
+	text := c.fetch("service-a", "/metrics")
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, `service_errors_total{kind="fallback"} `); ok {
+			_, _ = fmt.Sscan(rest, &n)
+		}
+	}
+	return n
+}
+
+// fetch gets a page of a service; it is empty without an answer.
+func (c composed) fetch(service, path string) string {
+	c.t.Helper()
+	resp, err := http.Get(c.url(service) + path)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return err == nil && regexp.MustCompile(`service_errors_total\{kind="readonly"\} [1-9]`).Match(text)
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // url is where a service is reached.
@@ -151,7 +185,11 @@ var with = map[string]string{"memory.stress": ", with: {size: 64MiB}"}
 func (c composed) hit(fault string, felt func(composed) bool) (runner *exec.Cmd, reports string) {
 	c.t.Helper()
 	reports = c.t.TempDir()
-	runner = exec.Command(c.program, "run", c.file(fault), "--env", "compose", "--reports", reports)
+	on := "{service: service-b}"
+	if strings.HasPrefix(fault, "network.") {
+		on = "{service: service-a, to: service-b}"
+	}
+	runner = exec.Command(c.program, "run", c.file(fault, on), "--env", "compose", "--reports", reports)
 	runner.Dir = ".."
 	runner.Stderr = testLog{c.t}
 	if err := runner.Start(); err != nil {
@@ -182,11 +220,14 @@ func loaded(c composed) bool {
 	return strings.Contains(c.docker("top", c.inspect("service-b").ID, "-eo", "pid,args"), " agent")
 }
 
-// onCompose are the experiments that a Compose project can carry out so far. Some of them stand for all, one for each way in which a container is reached, unless all are
+// onCompose are the experiments that are run on Compose. Some of them stand for all, one for each way in which a container is reached, unless all are
 // asked for with `make compose`.
 var onCompose = map[string][]string{
-	"some": {"database-readonly", "memory-spike", "service-kill", "service-stop"},
-	"all":  {"cpu-spike", "database-failure", "database-readonly", "memory-spike", "service-kill", "service-pause", "service-restart", "service-stop"},
+	"some": {"database-readonly", "memory-spike", "network-latency", "service-kill"},
+	"all": {
+		"connection-reset", "cpu-spike", "database-failure", "database-readonly", "memory-spike", "network-bandwidth", "network-latency", "network-partition",
+		"service-kill", "service-pause", "service-restart", "service-stop",
+	},
 }
 
 var composeRuns = flag.String("compose.runs", "some", "which experiments TestTheSameFilesOnCompose runs: some or all")
@@ -218,7 +259,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 	})
 	t.Run("what it cannot do yet is refused", func(t *testing.T) {
 		for args, want := range map[string]string{
-			"experiments/network-latency.yaml":                       "experiments/network-latency.yaml:",
+			c.file("network.partition", "{service: service-a}"):      "cannot impair all links of a service at once",
 			"--jobs 2 experiments/service-kill.yaml":                 "share one Compose project",
 			"--weakened no-fallback experiments/service-kill.yaml":   "has no weakened variants",
 			"experiments/service-kill.yaml experiments/db-lock.yaml": "there is no such file",
@@ -231,14 +272,17 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		c.clean()
 	})
 	t.Run("a killed runner", func(t *testing.T) {
-		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.kill": down, "cpu.stress": loaded, "db.readonly": readonly} {
+		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.kill": down, "cpu.stress": loaded, "db.readonly": readonly, "network.partition": apart} {
 			runner, _ := c.hit(fault, felt)
 			_ = runner.Process.Kill()
 			c.clean()
+			if fault == "network.partition" && apart(c) {
+				t.Errorf("service-a still does without service-b")
+			}
 		}
 	})
 	t.Run("a killed runner and guard, then rollback", func(t *testing.T) {
-		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.stop": down, "memory.stress": loaded, "db.lock": loaded} {
+		for fault, felt := range map[string]func(composed) bool{"service.pause": paused, "service.stop": down, "memory.stress": loaded, "db.lock": loaded, "network.partition": apart} {
 			runner, reports := c.hit(fault, felt)
 			guards, err := filepath.Glob(filepath.Join(reports, "*", "journal.jsonl"))
 			if err != nil || len(guards) != 1 {

@@ -7,6 +7,7 @@ import (
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/diag"
+	"chaosgate/pkg/impair"
 	"chaosgate/pkg/report"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -35,6 +36,12 @@ func helpers(program string) docker.Helpers {
 			Memory: agent.MemoryJob, Self: agent.SelfJob,
 			Signal: func(container, signal string) (string, any) {
 				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
+			},
+			Link: func(l impair.Link, f impair.Fault) (string, any) {
+				return agent.LinkJob, agent.LinkConfig{Link: l, Fault: f}
+			},
+			RoundTrip: func(url string, from impair.Range) (string, any) {
+				return agent.RoundTripJob, agent.RoundTripConfig{URL: url, Ports: from}
 			},
 			Score: func(score *int) (string, any) { return agent.ScoreJob, agent.ScoreConfig{Score: score} },
 		},

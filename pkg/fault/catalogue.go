@@ -74,7 +74,7 @@ func Catalogue() []Kind {
 		},
 		{
 			Name:  "network.partition",
-			Doc:   "Lets nothing pass a link: callers wait until they give up, on connections that exist as well. At its end the connections that hung are reset.",
+			Doc:   "Lets nothing pass a link: callers wait until they give up, on connections that exist as well.",
 			Needs: []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
 			Proof: "a request is not answered within 400ms, and callers try the link meanwhile",
 			Onset: partitionOnset,
@@ -86,6 +86,33 @@ func Catalogue() []Kind {
 			Needs: []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
 			Proof: "a new connection is reset, and callers try the link meanwhile",
 			New:   newReset, Revert: revertLink,
+		},
+		{
+			Name:   "network.loss",
+			Doc:    "Loses packets of a link. TCP sends them again, later and later: callers feel delays before they feel anything else.",
+			Params: []Param{probability},
+			Needs:  []target.Capability{target.CanImpair, target.CanPackets}, Duration: DurationRequired, Link: true,
+			Proof: "the link shows the fault, and packets are lost meanwhile",
+			New:   newLoss, Revert: revertLink,
+		},
+		{
+			Name:   "network.corrupt",
+			Doc:    "Changes a bit in packets of a link. Their receiver throws them away, as their checksum is wrong, and TCP sends them again.",
+			Params: []Param{probability},
+			Needs:  []target.Capability{target.CanImpair, target.CanPackets}, Duration: DurationRequired, Link: true,
+			Proof: "the link shows the fault, and packets are changed meanwhile",
+			New:   newCorrupt, Revert: revertLink,
+		},
+		{
+			Name: "network.reorder",
+			Doc:  "Delays the packets of a link, all but some, which overtake the others.",
+			Params: []Param{
+				{Name: "probability", Type: Percent, Required: true, Min: "0.1%", Max: "99%", Doc: "that a packet overtakes, of each by itself, in both directions"},
+				{Name: "delay", Type: Duration, Default: "10ms", Min: "1ms", Max: "1m", Doc: "of the others"},
+			},
+			Needs: []target.Capability{target.CanImpair, target.CanPackets}, Duration: DurationRequired, Link: true,
+			Proof: "the link shows the fault, and packets overtake others meanwhile",
+			New:   newReorder, Revert: revertLink,
 		},
 		{
 			Name: "cpu.stress",

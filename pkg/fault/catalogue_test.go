@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chaosgate/pkg/fault"
+	"chaosgate/pkg/target/docker"
 	"chaosgate/pkg/target/process"
 )
 
@@ -30,7 +31,7 @@ func TestCatalogueIsSound(t *testing.T) {
 			t.Errorf("%s: the row is not complete: %+v", k.Name, k)
 		}
 		for _, c := range k.Needs {
-			if !slices.Contains(process.Capabilities(), c) {
+			if !slices.Contains(slices.Concat(process.Capabilities(), docker.Capabilities()), c) {
 				t.Errorf("%s needs %q, which no target has", k.Name, c)
 			}
 		}

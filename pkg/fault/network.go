@@ -26,8 +26,17 @@ type linkEffect interface {
 	felt(context.Context, *onLink) (Effect, error)
 	// gone says whether a round trip could not have been like this under the fault.
 	gone(before, took time.Duration, err error) bool
+	// met says whether the fault has met traffic, by what has passed since its effect was proven.
+	met(moved target.LinkStats) bool
 	// held says in words what is on the link: "requests 300ms later".
 	held() string
+}
+
+// anyTraffic is met by whatever passes.
+type anyTraffic struct{}
+
+func (anyTraffic) met(moved target.LinkStats) bool {
+	return moved.Connections > 0 || moved.BytesIn > 0 || moved.BytesOut > 0
 }
 
 // onLink is a link fault on one link.
@@ -61,7 +70,7 @@ func newLinks(r Request, kind string, effect linkEffect) (Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := linker.Links(services(r.Targets), r.To)
+	found, err := linker.Links(r.Targets, r.To)
 	if err != nil {
 		return nil, err
 	}
@@ -77,16 +86,6 @@ func newLinks(r Request, kind string, effect linkEffect) (Fault, error) {
 	return fault, nil
 }
 
-func services(targets []target.Target) []string {
-	var names []string
-	for _, t := range targets {
-		if !slices.Contains(names, t.Service) {
-			names = append(names, t.Service)
-		}
-	}
-	return names
-}
-
 // Check implements Fault: the fault must still be on every link, and at least one of them must have carried traffic under it. Which ones did not is said.
 func (f *links) Check(ctx context.Context) (Effect, error) {
 	whole, err := f.group.Check(ctx)
@@ -95,11 +94,11 @@ func (f *links) Check(ctx context.Context) (Effect, error) {
 	}
 	var used int
 	for _, l := range f.all {
-		moved, err := l.moved()
+		moved, err := l.moved(ctx)
 		if err != nil {
 			return Effect{}, err
 		}
-		if moved != (target.LinkStats{}) {
+		if l.effect.met(moved) {
 			used++
 		}
 	}
@@ -110,7 +109,7 @@ func (f *links) Check(ctx context.Context) (Effect, error) {
 	return whole, nil
 }
 
-func (l *onLink) name() string { return l.From + " -> " + l.To }
+func (l *onLink) name() string { return l.Link.String() }
 
 // Prepare implements Fault.
 func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
@@ -127,8 +126,10 @@ func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err != nil {
 		return nil, err
 	}
-	ref := target.Ref{Runtime: l.runtime.Name(), Service: l.To}
-	return []target.Undo{{Kind: l.kind, Target: ref, Data: data, Manual: rollback}}, nil
+	if err := l.linker.ArmLink(ctx, l.Link, l.id, l.effect.impairment()); err != nil {
+		return nil, err
+	}
+	return []target.Undo{{Kind: l.kind, Target: l.linker.Ref(l.Link), Data: data, Manual: rollback}}, nil
 }
 
 // trip measures one round trip.
@@ -152,49 +153,53 @@ func (l *onLink) Inject(ctx context.Context) (Effect, error) {
 	if err != nil || !e.Proven {
 		return e, err
 	}
-	on, err := l.on()
+	on, err := l.on(ctx)
 	if err == nil && !on {
 		e.Proven, e.Summary = false, l.name()+": "+l.effect.held()+" is not on the link"
 	}
 	if err == nil {
-		l.since, err = l.linker.Stats(l.Link)
+		l.since, err = l.linker.Stats(ctx, l.Link, l.id)
 	}
 	return e, err
 }
 
 // on reads back whether the fault is on the link.
-func (l *onLink) on() (bool, error) {
-	names, err := l.linker.Impaired(l.Link)
+func (l *onLink) on(ctx context.Context) (bool, error) {
+	names, err := l.linker.Impaired(ctx, l.Link)
 	return slices.Contains(names, l.id), err
 }
 
 // moved is what the link has carried since the effect was proven; no probe of ours is among it.
-func (l *onLink) moved() (target.LinkStats, error) {
-	now, err := l.linker.Stats(l.Link)
+func (l *onLink) moved(ctx context.Context) (target.LinkStats, error) {
+	now, err := l.linker.Stats(ctx, l.Link, l.id)
 	return target.LinkStats{
 		Connections: now.Connections - l.since.Connections, BytesIn: now.BytesIn - l.since.BytesIn, BytesOut: now.BytesOut - l.since.BytesOut,
+		Changed: now.Changed - l.since.Changed,
 	}, err
 }
 
 // Check implements Fault. It makes no round trip, because that would take as long as the fault's delay, and the links count what has passed.
-func (l *onLink) Check(context.Context) (Effect, error) {
-	on, err := l.on()
+func (l *onLink) Check(ctx context.Context) (Effect, error) {
+	on, err := l.on(ctx)
 	if err != nil {
 		return Effect{}, err
 	}
-	moved, err := l.moved()
+	moved, err := l.moved(ctx)
 	if err != nil {
 		return Effect{}, err
 	}
 	e := Effect{Proven: on, Readings: map[string]float64{
 		"connections": float64(moved.Connections), "bytes_in": float64(moved.BytesIn), "bytes_out": float64(moved.BytesOut),
 	}}
+	if moved.Changed > 0 {
+		e.Readings["packets_changed"] = float64(moved.Changed)
+	}
 	switch {
 	case !on && !l.touched:
 		e.Summary = fmt.Sprintf("%s: %s is not on the link", l.name(), l.effect.held())
 	case !on:
 		e.Summary = fmt.Sprintf("%s: %s is no longer on the link", l.name(), l.effect.held())
-	case moved == (target.LinkStats{}):
+	case !l.effect.met(moved):
 		e.Summary = fmt.Sprintf("%s: no traffic met %s", l.name(), l.effect.held())
 	default:
 		e.Summary = fmt.Sprintf("%s: %s, %s from callers and %s to them met %s", l.name(), count(moved.Connections, "new connection"),
@@ -215,13 +220,13 @@ func (l *onLink) Revert(ctx context.Context) (Effect, error) {
 }
 
 // restore takes a fault off a link and reads back that it is off.
-func restore(ctx context.Context, linker target.Linker, u linkUndo) error {
+func restore(ctx context.Context, linker target.LinkRestorer, u linkUndo) error {
 	if err := linker.Restore(ctx, u.Link, u.Name); err != nil {
 		return err
 	}
-	names, err := linker.Impaired(u.Link)
+	names, err := linker.Impaired(ctx, u.Link)
 	if err == nil && slices.Contains(names, u.Name) {
-		err = fmt.Errorf("the fault %s is still on the link %s -> %s", u.Name, u.Link.From, u.Link.To)
+		err = fmt.Errorf("the fault %s is still on the link %s", u.Name, u.Link)
 	}
 	return err
 }
@@ -232,7 +237,7 @@ func revertLink(ctx context.Context, rt target.Runtime, data json.RawMessage, _ 
 	if err := json.Unmarshal(data, &u); err != nil {
 		return fmt.Errorf("read the undo: %w", err)
 	}
-	linker, err := able[target.Linker](rt, target.CanImpair)
+	linker, err := able[target.LinkRestorer](rt, target.CanImpair)
 	if err != nil {
 		return err
 	}

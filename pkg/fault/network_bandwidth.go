@@ -10,6 +10,7 @@ import (
 
 // bandwidth is network.bandwidth: a link carries at most so many bytes per second.
 type bandwidth struct {
+	anyTraffic
 	rate int64
 	text string // as the author wrote it
 }
@@ -38,7 +39,7 @@ func (b bandwidth) felt(ctx context.Context, on *onLink) (Effect, error) {
 	if err != nil {
 		return Effect{}, fmt.Errorf("a round trip under the fault: %w", err)
 	}
-	there, err := on.on()
+	there, err := on.on(ctx)
 	e := Effect{Proven: there, Readings: map[string]float64{
 		"rtt_before_ms": milliseconds(on.before), "rtt_after_ms": milliseconds(took), "rate_bytes_per_second": float64(b.rate),
 	}}

@@ -22,7 +22,7 @@ func (l *onLink) calm(ctx context.Context) (Effect, error) {
 			return true, nil
 		}
 		var err error
-		if excuse, err = l.others(); excuse == "" && err == nil {
+		if excuse, err = l.others(ctx); excuse == "" && err == nil {
 			excuse = l.cannotAnswer(ctx)
 		}
 		return excuse != "", err
@@ -43,8 +43,8 @@ func (l *onLink) calm(ctx context.Context) (Effect, error) {
 }
 
 // others says which other faults are on the link, "" if none is.
-func (l *onLink) others() (string, error) {
-	names, err := l.linker.Impaired(l.Link)
+func (l *onLink) others(ctx context.Context) (string, error) {
+	names, err := l.linker.Impaired(ctx, l.Link)
 	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == l.id })
 	if err != nil || len(names) == 0 {
 		return "", err

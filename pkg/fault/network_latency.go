@@ -23,6 +23,7 @@ const (
 
 // latency is network.latency: what passes a link arrives later.
 type latency struct {
+	anyTraffic
 	delay, jitter time.Duration
 	direction     string
 }

@@ -12,7 +12,7 @@ import (
 const silence = 400 * time.Millisecond
 
 // partition is network.partition: nothing passes a link, and callers wait until they give up.
-type partition struct{}
+type partition struct{ anyTraffic }
 
 func newPartition(r Request) (Fault, error) { return newLinks(r, "network.partition", partition{}) }
 

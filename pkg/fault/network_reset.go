@@ -12,7 +12,7 @@ import (
 )
 
 // reset is network.reset: connections over a link are reset, existing and new ones.
-type reset struct{}
+type reset struct{ anyTraffic }
 
 func newReset(r Request) (Fault, error) { return newLinks(r, "network.reset", reset{}) }
 

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the expected files anew")
 // site is an environment with two services and three faults, small enough to keep in mind.
 func site() Site {
 	return Site{
-		Name: "local", Seed: 42, Capabilities: []target.Capability{target.CanPause, target.CanImpair},
+		Name: "local", Seed: 42, Capabilities: []target.Capability{target.CanPause, target.CanImpair, target.CanAllPeers},
 		Environment: spec.Environment{
 			Target: "process", Thresholds: map[string]string{"p99": "400ms"},
 			Services: map[string]spec.Service{
@@ -62,6 +62,13 @@ func TestWhatLoadsTheMachineRunsAlone(t *testing.T) {
 			t.Errorf("got %v, want %v, in\n%s", p.Alone, c.want, p)
 		}
 	}
+}
+
+// oneLink is a site whose target can only do something to the link to one other service.
+func oneLink() Site {
+	s := site()
+	s.Capabilities = slices.DeleteFunc(s.Capabilities, func(c target.Capability) bool { return c == target.CanAllPeers })
+	return s
 }
 
 func load(t *testing.T, text string) *spec.Experiment {
@@ -196,41 +203,42 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		replace []string
 		says    string
 	}{
-		"unknown fault":       {site(), []string{"network.latency", "network.latncy"}, "there is no fault"},
-		"unsupported fault":   {site(), []string{"fault: service.pause", "fault: service.kill"}, "cannot kill"},
-		"unknown service":     {site(), []string{"{service: service-a, path: /work", "{service: service-c, path: /work"}, `no service "service-c"`},
-		"no link":             {site(), []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-a}"}, "no link from service-a to service-a"},
-		"link the other way":  {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, to: service-a}"}, "no link from service-b to service-a"},
-		"a list half linked":  {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], to: service-b}"}, "no link from service-b to service-b"},
-		"a pick half linked":  {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], pick: random, to: service-b}"}, "no link from service-b to service-b"},
-		"no link at all":      {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit}"}, "hermit has no link"},
-		"a pick of no link":   {lonely, []string{"{service: service-a, to: service-b}", "{service: [service-b, hermit], pick: random}"}, "hermit has no link"},
-		"to without link":     {site(), []string{"pick: random}", "to: service-a}"}, "does not act on a link"},
-		"instances":           {site(), []string{"to: service-b}", "to: service-b, instances: half}"}, "instances is"},
-		"parameter unknown":   {site(), []string{"delay: 300ms}", "delay: 300ms, jiter: 5ms}"}, `no parameter "jiter"`},
-		"parameter missing":   {site(), []string{"delay: 300ms}", "jitter: 5ms}"}, "needs delay"},
-		"parameter type":      {site(), []string{"delay: 300ms}", "delay: 300}"}, "has no unit"},
-		"parameter range":     {site(), []string{"delay: 300ms}", "delay: 0s}"}, "expected at least 1ms"},
-		"duration missing":    {site(), []string{"    duration: 2s\n", ""}, "needs a duration"},
-		"duration too much":   {site(), []string{"fault: service.pause", "fault: service.once"}, "has no duration"},
-		"database elsewhere":  {site(), []string{"fault: service.pause\n    target: {service: [service-a, service-b], pick: random}", "fault: db.lock\n    target: {service: service-a}"}, "has 0 databases"},
-		"policy on faults":    {limited, nil, "does not allow service.pause"},
-		"policy on services":  {denied, nil, "does not allow to hit service-a"},
-		"command":             {site(), []string{"action: {http: {service: service-a, path: /reset, method: POST}}", "action: {exec: {command: [ls]}}"}, "running commands is not allowed"},
-		"too long":            {site(), []string{"timeout: 3m", "timeout: 9000h"}, "may take 9000h0m0s, and the policy allows 1h0m0s"},
-		"too long for policy": {brief, nil, "may take 3m0s, and the policy allows 30s"},
-		"too much traffic":    {quiet, nil, "sends 50/s, and the policy allows 10/s"},
-		"traffic in sum":      {site(), []string{"traffic:\n", "traffic:\n" + strings.Repeat("  - {service: service-a, path: /work, rate: 6000/s}\n", 2)}, "sends 12050/s, and the policy allows 10000/s"},
-		"unknown secret":      {secretive, sent("tokn"), `there is no secret "tokn"`},
-		"secret elsewhere":    {secretive, sent("token"), "the secret token may not be sent to service-a"},
-		"window too short":    {site(), []string{"window: 4s", "window: 400ms"}, "less than two scrapes"},
-		"window too long":     {site(), []string{"window: 4s", "window: 30s"}, "does not fit into the active phase"},
-		"no window":           {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    for: 5s\n    promql", "    window: 4s\n", ""}, "needs a window"},
-		"inner fault":         {site(), []string{"duration: 2s", "duration: 19s"}, "freeze ends 2s after the active phase of slow-link"},
-		"timeout":             {site(), []string{"timeout: 3m", "timeout: 10s"}, "shorter than"},
-		"dimension":           {site(), []string{"{max: 1%}", "{max: 1s}"}, "is a duration, expected a percentage"},
-		"environment's limit": {dimension, nil, "$p99 of environment local"},
-		"endless":             {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    promql"}, "without an end"},
+		"unknown fault":                          {site(), []string{"network.latency", "network.latncy"}, "there is no fault"},
+		"unsupported fault":                      {site(), []string{"fault: service.pause", "fault: service.kill"}, "cannot kill"},
+		"unknown service":                        {site(), []string{"{service: service-a, path: /work", "{service: service-c, path: /work"}, `no service "service-c"`},
+		"no link":                                {site(), []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-a}"}, "no link from service-a to service-a"},
+		"link the other way":                     {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, to: service-a}"}, "no link from service-b to service-a"},
+		"all its links, which the target cannot": {oneLink(), []string{"{service: service-a, to: service-b}", "{service: service-a}"}, "cannot impair all links of a service at once"},
+		"a list half linked":                     {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], to: service-b}"}, "no link from service-b to service-b"},
+		"a pick half linked":                     {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], pick: random, to: service-b}"}, "no link from service-b to service-b"},
+		"no link at all":                         {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit}"}, "hermit has no link"},
+		"a pick of no link":                      {lonely, []string{"{service: service-a, to: service-b}", "{service: [service-b, hermit], pick: random}"}, "hermit has no link"},
+		"to without link":                        {site(), []string{"pick: random}", "to: service-a}"}, "does not act on a link"},
+		"instances":                              {site(), []string{"to: service-b}", "to: service-b, instances: half}"}, "instances is"},
+		"parameter unknown":                      {site(), []string{"delay: 300ms}", "delay: 300ms, jiter: 5ms}"}, `no parameter "jiter"`},
+		"parameter missing":                      {site(), []string{"delay: 300ms}", "jitter: 5ms}"}, "needs delay"},
+		"parameter type":                         {site(), []string{"delay: 300ms}", "delay: 300}"}, "has no unit"},
+		"parameter range":                        {site(), []string{"delay: 300ms}", "delay: 0s}"}, "expected at least 1ms"},
+		"duration missing":                       {site(), []string{"    duration: 2s\n", ""}, "needs a duration"},
+		"duration too much":                      {site(), []string{"fault: service.pause", "fault: service.once"}, "has no duration"},
+		"database elsewhere":                     {site(), []string{"fault: service.pause\n    target: {service: [service-a, service-b], pick: random}", "fault: db.lock\n    target: {service: service-a}"}, "has 0 databases"},
+		"policy on faults":                       {limited, nil, "does not allow service.pause"},
+		"policy on services":                     {denied, nil, "does not allow to hit service-a"},
+		"command":                                {site(), []string{"action: {http: {service: service-a, path: /reset, method: POST}}", "action: {exec: {command: [ls]}}"}, "running commands is not allowed"},
+		"too long":                               {site(), []string{"timeout: 3m", "timeout: 9000h"}, "may take 9000h0m0s, and the policy allows 1h0m0s"},
+		"too long for policy":                    {brief, nil, "may take 3m0s, and the policy allows 30s"},
+		"too much traffic":                       {quiet, nil, "sends 50/s, and the policy allows 10/s"},
+		"traffic in sum":                         {site(), []string{"traffic:\n", "traffic:\n" + strings.Repeat("  - {service: service-a, path: /work, rate: 6000/s}\n", 2)}, "sends 12050/s, and the policy allows 10000/s"},
+		"unknown secret":                         {secretive, sent("tokn"), `there is no secret "tokn"`},
+		"secret elsewhere":                       {secretive, sent("token"), "the secret token may not be sent to service-a"},
+		"window too short":                       {site(), []string{"window: 4s", "window: 400ms"}, "less than two scrapes"},
+		"window too long":                        {site(), []string{"window: 4s", "window: 30s"}, "does not fit into the active phase"},
+		"no window":                              {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    for: 5s\n    promql", "    window: 4s\n", ""}, "needs a window"},
+		"inner fault":                            {site(), []string{"duration: 2s", "duration: 19s"}, "freeze ends 2s after the active phase of slow-link"},
+		"timeout":                                {site(), []string{"timeout: 3m", "timeout: 10s"}, "shorter than"},
+		"dimension":                              {site(), []string{"{max: 1%}", "{max: 1s}"}, "is a duration, expected a percentage"},
+		"environment's limit":                    {dimension, nil, "$p99 of environment local"},
+		"endless":                                {site(), []string{"during: slow-link\n    promql", "needs: [slow-link]\n    promql"}, "without an end"},
 	} {
 		p, problems := built(t, c.site, c.replace...)
 		if p != nil || !strings.Contains(problems, c.says) {

@@ -175,6 +175,11 @@ func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
 
 // linked checks that each service that may be hit has a link, where all of them are meant.
 func (b *builder) linked(pointer string, f *Fault) {
+	if slices.Contains(b.site.Capabilities, target.CanImpair) && !slices.Contains(b.site.Capabilities, target.CanAllPeers) {
+		b.value(pointer, "unsupported-fault", "name the other end, with to", "%s on all links of a service cannot be done in environment %s: its target, %s, cannot %s",
+			f.Kind, b.site.Name, b.site.Environment.Target, target.CanAllPeers)
+		return
+	}
 	for _, name := range f.mayHit() {
 		service, known := b.site.Environment.Services[name]
 		_, served := service.Ports[spec.HTTPPort]

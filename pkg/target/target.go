@@ -175,46 +175,6 @@ type Pauser interface {
 	Resume(context.Context, Target) error
 }
 
-// LinkFault is what is done to the bytes or connections of a link, in the field's terms. Zero fields do nothing.
-type LinkFault struct {
-	Latency   Duration `json:"latency,omitempty,omitzero"` // added per direction named by Direction
-	Jitter    Duration `json:"jitter,omitempty,omitzero"`
-	Bandwidth int64    `json:"bandwidth,omitempty"` // bytes per second, each direction
-	Partition bool     `json:"partition,omitempty"` // nothing passes; connections hang
-	Reset     bool     `json:"reset,omitempty"`     // connections are reset, existing and new
-	Direction string   `json:"direction,omitempty"` // "both" (default), "request", "response"
-}
-
-// LinkStats is what a link has carried for its callers since Up; round trips are not in it.
-type LinkStats struct {
-	Connections int64 `json:"connections"`
-	BytesIn     int64 `json:"bytes_in"`  // from the caller
-	BytesOut    int64 `json:"bytes_out"` // to the caller
-}
-
-// Link is a connection path from one service (or "outside", the traffic and the probes) to a service.
-type Link struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-}
-
-// Linker puts faults on links, also on connections that already exist.
-type Linker interface {
-	// Links answers the links that a selection covers: from the services to the peer; with to empty, all links from and to them. A service that has none is an error.
-	Links(services []string, to string) ([]Link, error)
-	// Impair puts a fault on a link under a name; the same name again replaces it. Restore removes it and verifies that it is gone; it is idempotent.
-	Impair(ctx context.Context, l Link, name string, f LinkFault) error
-	Restore(ctx context.Context, l Link, name string) error
-	// Impaired reads back which names are on a link.
-	Impaired(l Link) ([]string, error)
-	Stats(l Link) (LinkStats, error)
-	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path.
-	// A timeout or a refused connection is returned as an error together with the time it took.
-	RoundTrip(ctx context.Context, l Link) (time.Duration, error)
-	// Dial opens a TCP connection to the link's near end, as its caller would.
-	Address(l Link) (string, error)
-}
-
 // Helper is an injector near the target (see package agent). Closing its stdin makes it revert and exit; it dies with the runner in any case.
 type Helper interface {
 	// Call sends one command and waits for its answer.
@@ -295,6 +255,8 @@ const (
 	CanStart    Capability = "stop and start"
 	CanPause    Capability = "pause"
 	CanImpair   Capability = "impair links"
+	CanPackets  Capability = "impair single packets"
+	CanAllPeers Capability = "impair all links of a service at once"
 	CanHost     Capability = "load a target"
 	CanDatabase Capability = "reach a database file"
 	CanInspect  Capability = "inspect"

@@ -32,7 +32,8 @@ var (
 	_ target.Hoster    = (*attached)(nil)
 	_ target.OOMScorer = (*attached)(nil)
 
-	_ target.HelperEnder = (*attached)(nil)
+	_ target.HelperEnder  = (*attached)(nil)
+	_ target.LinkRestorer = (*attached)(nil)
 )
 
 // EndHelper implements target.HelperEnder.

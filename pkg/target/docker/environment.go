@@ -32,6 +32,8 @@ type Environment struct {
 
 	mu    sync.Mutex
 	armed map[string]*helper // by instance and signal
+
+	links *links
 }
 
 var (
@@ -46,13 +48,14 @@ var (
 	_ target.OOMScorer   = (*Environment)(nil)
 	_ target.Databaser   = (*Environment)(nil)
 	_ target.Protector   = (*Environment)(nil)
+	_ target.Linker      = (*Environment)(nil)
 )
 
 // New makes an environment; nothing is dialled yet.
 func New(opts Options) *Environment {
 	return &Environment{
 		opts: opts, id: opts.RunID + "/" + opts.Experiment, events: target.NewEventQueue(), unwatch: func() {},
-		armed: map[string]*helper{},
+		armed: map[string]*helper{}, links: newLinks(),
 	}
 }
 

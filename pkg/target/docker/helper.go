@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
+	"chaosgate/pkg/impair"
 	"chaosgate/pkg/target"
 )
 
@@ -33,6 +35,10 @@ type Jobs struct {
 	Self   string                                             // tells its own process id as "pid"
 	Signal func(container, signal string) (job string, c any) // sends a signal to a container's first process
 	Score  func(score *int) (job string, c any)               // reads the OOM score of the first process as "score", or sets it
+	// Link puts a fault on the packets of a link, in the network namespace of the helper, and tells "on", "problem" and "counts".
+	Link func(impair.Link, impair.Fault) (job string, c any)
+	// RoundTrip measures a request from some of the caller's ports: "took", "error" and whether that is a "reset".
+	RoundTrip func(url string, from impair.Range) (job string, c any)
 }
 
 // hosts starts helpers and ends them. What it makes in the engine carries its id as a label. It is safe for concurrent use.
@@ -145,6 +151,23 @@ func seesProcesses(c *container.Config, h *container.HostConfig) {
 	h.PidMode, h.UsernsMode = "host", "host"
 	h.CapAdd = []string{"KILL"}
 	h.SecurityOpt = append(h.SecurityOpt, "apparmor=unconfined") // a profile lets only its own be signalled
+}
+
+// inNetworkOf lets a helper send from the network namespace of a container.
+func inNetworkOf(id string) powers {
+	return func(_ *container.Config, h *container.HostConfig) {
+		h.NetworkMode = container.NetworkMode("container:" + id)
+	}
+}
+
+// rulesNetworkOf lets a helper decide what becomes of a container's packets, and carries a label by which it is found.
+func rulesNetworkOf(id string, label map[string]string) powers {
+	return func(c *container.Config, h *container.HostConfig) {
+		inNetworkOf(id)(c, h)
+		c.User = "0:0"
+		h.CapAdd = []string{"NET_ADMIN"}
+		maps.Copy(c.Labels, label)
+	}
 }
 
 // start starts a helper in a container of its own and arms it.

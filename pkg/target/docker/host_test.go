@@ -73,33 +73,39 @@ func TestALoadIsTheContainersOwn(t *testing.T) {
 	}
 }
 
-// A runner that is killed leaves no load: it ends with its standard input, and the undo sees that it has.
-func TestAKilledRunnerLeavesNoLoad(t *testing.T) {
-	t.Parallel()
-	p := newProject(t)
-	id := p.add("web", 1, published)
+// runner starts one that attaches to the project and does something; it answers the undo of its environment, and what it says of what it has done.
+func (p *project) runner(does string) (cmd *exec.Cmd, undo target.Undo, what, ref string) {
+	t := p.t
+	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "ROLE=runner", "PROJECT="+p.name, "RUN=killed", "LOAD=1")
+	cmd = exec.Command(self)
+	cmd.Env = append(os.Environ(), "ROLE=runner", "PROJECT="+p.name, "RUN=killed", does)
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	cmd.Stderr = os.Stderr
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	lines := bufio.NewScanner(out)
-	var undo target.Undo
-	var helper, ref string
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "armed") {
 		if rest, ok := strings.CutPrefix(lines.Text(), "load "); ok {
-			helper, ref, _ = strings.Cut(rest, " ")
+			what, ref, _ = strings.Cut(rest, " ")
 			continue
 		}
 		must(t, json.Unmarshal(lines.Bytes(), &undo))
 	}
-	if lines.Text() != "armed <nil>" || helper == "" {
+	if lines.Text() != "armed <nil>" || what == "" {
 		t.Fatalf("the runner says %q", lines.Text())
 	}
+	return cmd, undo, what, ref
+}
+
+// A runner that is killed leaves no load: it ends with its standard input, and the undo sees that it has.
+func TestAKilledRunnerLeavesNoLoad(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published)
+	cmd, undo, helper, ref := p.runner("LOAD=1")
 	if n := p.atWork(id); n != 1 {
 		t.Fatalf("%d helpers at work, want 1", n)
 	}

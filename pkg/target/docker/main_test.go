@@ -25,6 +25,7 @@ import (
 	"github.com/docker/go-connections/nat"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/impair"
 	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -80,6 +81,7 @@ func web() {
 		host, _ := os.Hostname()
 		fmt.Fprint(w, host)
 	})
+	http.HandleFunc("/call", call)
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
@@ -88,9 +90,31 @@ func web() {
 	os.Exit(1)
 }
 
+// callers keep their connections, as services do.
+var callers = http.Client{Timeout: time.Second}
+
+// call asks the URL of ?url and answers "ok 12ms", or what went wrong.
+func call(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	resp, err := callers.Get(r.FormValue("url"))
+	if err == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	if err != nil {
+		fmt.Fprint(w, err)
+		return
+	}
+	fmt.Fprint(w, "ok ", time.Since(began))
+}
+
 // runner attaches to the project PROJECT, arms a helper for its web-1, says so, and waits to be killed.
 func runner() {
-	o := options(os.Getenv("PROJECT"), map[string]spec.Service{"web": service()})
+	services := map[string]spec.Service{"web": service()}
+	if os.Getenv("LINK") != "" {
+		services = linked()
+	}
+	o := options(os.Getenv("PROJECT"), services)
 	o.RunID = os.Getenv("RUN")
 	e := New(o)
 	go func() {
@@ -111,6 +135,10 @@ func runner() {
 			_, err = h.Call(context.Background(), agent.Inject)
 			fmt.Println("load", h.ID(), all[0].ID)
 		}
+	case os.Getenv("LINK") != "":
+		l := target.Link{From: "web", To: "back"}
+		err = e.Impair(context.Background(), l, "cut", target.LinkFault{Partition: true})
+		fmt.Println("load", "cut", e.Ref(l).ID)
 	default:
 		err = e.Arm(context.Background(), of, "SIGKILL")
 	}
@@ -276,6 +304,12 @@ func helpers() Helpers {
 				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
 			},
 			Score: func(score *int) (string, any) { return agent.ScoreJob, agent.ScoreConfig{Score: score} },
+			Link: func(l impair.Link, f impair.Fault) (string, any) {
+				return agent.LinkJob, agent.LinkConfig{Link: l, Fault: f}
+			},
+			RoundTrip: func(url string, from impair.Range) (string, any) {
+				return agent.RoundTripJob, agent.RoundTripConfig{URL: url, Ports: from}
+			},
 		},
 	}
 }

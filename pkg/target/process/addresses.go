@@ -13,7 +13,7 @@ import (
 
 // URL implements target.Environment.
 func (e *Environment) URL(service string) (string, error) {
-	l, ok := e.links[target.Link{From: outside, To: service}]
+	l, ok := e.links[target.Link{From: target.Outside, To: service}]
 	if !ok {
 		return "", fmt.Errorf("service %q cannot be reached from outside: it needs a port named %s; those that have one: %s", service, spec.HTTPPort, strings.Join(e.reachable(), ", "))
 	}
@@ -23,7 +23,7 @@ func (e *Environment) URL(service string) (string, error) {
 func (e *Environment) reachable() []string {
 	var names []string
 	for l := range e.links {
-		if l.From == outside {
+		if l.From == target.Outside {
 			names = append(names, l.To)
 		}
 	}

@@ -19,9 +19,6 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// outside is where traffic and probes come from.
-const outside = "outside"
-
 // Environment is the services of one experiment as child processes. It is safe for concurrent use once Up has returned; Up is called once.
 type Environment struct {
 	opts   Options

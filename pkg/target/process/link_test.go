@@ -82,12 +82,12 @@ func TestLatencyIsAddedAlsoToConnectionsThatExist(t *testing.T) {
 // restored reads back the fault, takes it off and reads back again, twice.
 func restored(t *testing.T, w *world, name string) {
 	t.Helper()
-	if on, err := w.Impaired(linkAB); err != nil || !reflect.DeepEqual(on, []string{name}) {
+	if on, err := w.Impaired(soon(t), linkAB); err != nil || !reflect.DeepEqual(on, []string{name}) {
 		t.Errorf("on the link: %v, %v, want %s", on, err, name)
 	}
 	for range 2 {
 		must(t, w.Restore(soon(t), linkAB, name))
-		if on, err := w.Impaired(linkAB); err != nil || len(on) != 0 {
+		if on, err := w.Impaired(soon(t), linkAB); err != nil || len(on) != 0 {
 			t.Errorf("still on the link: %v, %v", on, err)
 		}
 	}
@@ -154,10 +154,10 @@ func TestBandwidthIsLimited(t *testing.T) {
 		t.Errorf("%d bytes at 4 MB/s took %v, want about 250ms", n, took)
 	}
 	restored(t, w, "narrow")
-	stats, err := w.Stats(linkAB)
+	stats, err := w.Stats(soon(t), linkAB, "")
 	// The round trips of this program are no traffic.
 	_, tripped := w.RoundTrip(soon(t), linkAB)
-	if again, err := w.Stats(linkAB); tripped != nil || err != nil || again != stats {
+	if again, err := w.Stats(soon(t), linkAB, ""); tripped != nil || err != nil || again != stats {
 		t.Errorf("a round trip counts: %+v after %+v, %v, %v", again, stats, tripped, err)
 	}
 	if err != nil || stats.Connections != 1 || stats.BytesOut < 1_000_000 || stats.BytesIn < 50 || stats.BytesIn > 1000 {
@@ -189,7 +189,7 @@ func TestSeveralFaultsOnOneLink(t *testing.T) {
 	must(t, w.Impair(soon(t), linkAB, "x", target.LinkFault{Latency: 20 * ms}))
 	must(t, w.Impair(soon(t), linkAB, "y", target.LinkFault{Latency: 20 * ms, Jitter: 5 * ms}))
 	must(t, w.Impair(soon(t), linkAB, "x", target.LinkFault{Latency: 40 * ms}))
-	if on, _ := w.Impaired(linkAB); !reflect.DeepEqual(on, []string{"x", "y"}) {
+	if on, _ := w.Impaired(soon(t), linkAB); !reflect.DeepEqual(on, []string{"x", "y"}) {
 		t.Errorf("got %v", on)
 	}
 	if took, err := w.RoundTrip(soon(t), linkAB); err != nil || took < 110*time.Millisecond {
@@ -209,9 +209,9 @@ func TestLinkToADeadServiceIsReset(t *testing.T) {
 
 func TestLinkErrors(t *testing.T) {
 	w := up(t, pair())
-	_, err := w.Links([]string{"b"}, "a")
+	_, err := w.Links(services("b"), "a")
 	wantError(t, err, "there is no link from b to a; there are a -> b, outside -> a, outside -> b")
-	_, err = w.Links([]string{"a", "b"}, "b")
+	_, err = w.Links(services("a", "b"), "b")
 	wantError(t, err, "there is no link from b to b")
 	_, err = w.RoundTrip(soon(t), target.Link{From: "b", To: "a"})
 	wantError(t, err, "no link from b to a")
@@ -239,4 +239,13 @@ func TestLinksLeaveNoGoroutines(t *testing.T) {
 	for range w.Events() {
 	}
 	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before+1 }) // the spawner
+}
+
+// services are the targets of a selection.
+func services(names ...string) []target.Target {
+	var all []target.Target
+	for _, n := range names {
+		all = append(all, target.Target{Ref: target.Ref{Service: n, Instance: n + "-1"}})
+	}
+	return all
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"chaosgate/pkg/spec"
@@ -19,7 +18,7 @@ func (e *Environment) openLinks() error {
 	for _, name := range slices.Sorted(maps.Keys(e.services)) {
 		s := e.services[name]
 		if _, ok := s.spec.Ports[spec.HTTPPort]; ok {
-			if err := e.openLink(outside, s); err != nil {
+			if err := e.openLink(target.Outside, s); err != nil {
 				return err
 			}
 		}
@@ -45,56 +44,26 @@ func (e *Environment) openLink(from string, to *service) error {
 	return nil
 }
 
-// Links implements target.Linker. From and to may be "outside". A service without a link is an error, also beside others that have one.
-func (e *Environment) Links(services []string, to string) ([]target.Link, error) {
-	var found []target.Link
-	for _, service := range services {
-		own := e.linksOf(service, to)
-		if len(own) == 0 && to == "" {
-			return nil, fmt.Errorf("%s has no links; there are %s", service, e.linkNames())
-		}
-		if len(own) == 0 {
-			return nil, fmt.Errorf("there is no link from %s to %s; there are %s", service, to, e.linkNames())
-		}
-		found = append(found, own...)
-	}
-	slices.SortFunc(found, compareLinks)
-	return slices.Compact(found), nil
+// Links implements target.Linker. From and to may be "outside".
+func (e *Environment) Links(targets []target.Target, to string) ([]target.Link, error) {
+	return target.FindLinks(slices.Collect(maps.Keys(e.links)), targets, to)
 }
 
-// linksOf answers the links from a service to another; with to empty, all links from and to it.
-func (e *Environment) linksOf(service, to string) []target.Link {
-	var own []target.Link
-	for l := range e.links {
-		if l.From == service && (to == "" || l.To == to) || to == "" && l.To == service {
-			own = append(own, l)
-		}
-	}
-	return own
+// Ref implements target.Linker. A link ends with its runner: there is nothing more to find.
+func (e *Environment) Ref(l target.Link) target.Ref {
+	return target.Ref{Runtime: RuntimeName, Service: l.To}
 }
 
-func compareLinks(a, b target.Link) int {
-	if c := strings.Compare(a.From, b.From); c != 0 {
-		return c
-	}
-	return strings.Compare(a.To, b.To)
-}
-
-func (e *Environment) linkNames() string {
-	var names []string
-	for _, l := range slices.SortedFunc(maps.Keys(e.links), compareLinks) {
-		names = append(names, l.From+" -> "+l.To)
-	}
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
+// ArmLink implements target.Linker: a link is always ready.
+func (e *Environment) ArmLink(_ context.Context, key target.Link, _ string, _ target.LinkFault) error {
+	_, err := e.link(key)
+	return err
 }
 
 func (e *Environment) link(key target.Link) (*link, error) {
 	l, ok := e.links[key]
 	if !ok {
-		return nil, fmt.Errorf("there is no link from %s to %s; there are %s", key.From, key.To, e.linkNames())
+		return nil, target.NoLink(key, slices.Collect(maps.Keys(e.links)))
 	}
 	return l, nil
 }
@@ -118,7 +87,7 @@ func (e *Environment) Restore(_ context.Context, key target.Link, name string) e
 }
 
 // Impaired implements target.Linker.
-func (e *Environment) Impaired(key target.Link) ([]string, error) {
+func (e *Environment) Impaired(_ context.Context, key target.Link) ([]string, error) {
 	l, err := e.link(key)
 	if err != nil {
 		return nil, err
@@ -127,7 +96,7 @@ func (e *Environment) Impaired(key target.Link) ([]string, error) {
 }
 
 // Stats implements target.Linker.
-func (e *Environment) Stats(key target.Link) (target.LinkStats, error) {
+func (e *Environment) Stats(_ context.Context, key target.Link, _ string) (target.LinkStats, error) {
 	l, err := e.link(key)
 	if err != nil {
 		return target.LinkStats{}, err
@@ -135,7 +104,7 @@ func (e *Environment) Stats(key target.Link) (target.LinkStats, error) {
 	return l.carried(), nil
 }
 
-// Address implements target.Linker.
+// Address is the near end of a link, as its caller dials it.
 func (e *Environment) Address(key target.Link) (string, error) {
 	l, err := e.link(key)
 	if err != nil {

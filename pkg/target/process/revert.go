@@ -93,10 +93,11 @@ var (
 	_ target.Killer    = (*gone)(nil)
 	_ target.Starter   = (*gone)(nil)
 	_ target.Pauser    = (*gone)(nil)
-	_ target.Linker    = (*gone)(nil)
-	_ target.Hoster    = (*gone)(nil)
-	_ target.Databaser = (*gone)(nil)
-	_ target.OOMScorer = (*gone)(nil)
+
+	_ target.LinkRestorer = (*gone)(nil)
+	_ target.Hoster       = (*gone)(nil)
+	_ target.Databaser    = (*gone)(nil)
+	_ target.OOMScorer    = (*gone)(nil)
 )
 
 // Resume implements target.Pauser.
@@ -131,18 +132,9 @@ func (g *gone) Stop(context.Context, target.Target, time.Duration) error { retur
 func (g *gone) Start(context.Context, target.Target) error               { return target.ErrGone }
 func (g *gone) Pause(context.Context, target.Target) error               { return target.ErrGone }
 
-func (g *gone) Links([]string, string) ([]target.Link, error) { return nil, target.ErrGone }
-func (g *gone) Impair(context.Context, target.Link, string, target.LinkFault) error {
-	return target.ErrGone
-}
 func (g *gone) Restore(context.Context, target.Link, string) error { return target.ErrGone }
-func (g *gone) Impaired(target.Link) ([]string, error)             { return nil, target.ErrGone }
-func (g *gone) Address(target.Link) (string, error)                { return "", target.ErrGone }
-func (g *gone) Stats(target.Link) (target.LinkStats, error) {
-	return target.LinkStats{}, target.ErrGone
-}
-func (g *gone) RoundTrip(context.Context, target.Link) (time.Duration, error) {
-	return 0, target.ErrGone
+func (g *gone) Impaired(context.Context, target.Link) ([]string, error) {
+	return nil, target.ErrGone
 }
 
 func (g *gone) Host(context.Context, target.Target, string, any) (target.Helper, error) {

@@ -43,7 +43,7 @@ func TestShippedServices(t *testing.T) {
 		t.Error(err)
 	}
 	link := target.Link{From: "service-a", To: "service-b"}
-	before, err := s.Stats(link)
+	before, err := s.Stats(soon(t), link, "")
 	must(t, err)
 	must(t, s.Impair(soon(t), link, "cut", target.LinkFault{Partition: true}))
 	if got := s.get(t, "service-a", "/work?key=new"); !strings.Contains(got, "timeout") {
@@ -51,7 +51,7 @@ func TestShippedServices(t *testing.T) {
 	}
 	must(t, s.Restore(soon(t), link, "cut"))
 	eventually(t, "works again", func() bool { return strings.Contains(s.get(t, "service-a", "/work"), "receipt") })
-	if after, err := s.Stats(link); err != nil || after.BytesIn <= before.BytesIn {
+	if after, err := s.Stats(soon(t), link, ""); err != nil || after.BytesIn <= before.BytesIn {
 		t.Errorf("got %+v after %+v, %v", after, before, err)
 	}
 }

@@ -1,0 +1,56 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+// packets is a fault that hits some packets of a link: network.loss, network.corrupt and network.reorder.
+type packets struct {
+	fault target.LinkFault
+	what  string // "the loss of 10% of packets"
+}
+
+// probability is of each packet by itself.
+var probability = Param{Name: "probability", Type: Percent, Required: true, Min: "0.1%", Max: "100%", Doc: "of each packet by itself, in both directions"}
+
+func newLoss(r Request) (Fault, error) {
+	return newLinks(r, "network.loss", packets{
+		target.LinkFault{Loss: r.Params.Percent("probability")}, "the loss of " + r.Params.Text("probability") + " of packets",
+	})
+}
+
+func newCorrupt(r Request) (Fault, error) {
+	return newLinks(r, "network.corrupt", packets{
+		target.LinkFault{Corrupt: r.Params.Percent("probability")}, "the corruption of " + r.Params.Text("probability") + " of packets",
+	})
+}
+
+func newReorder(r Request) (Fault, error) {
+	delay := r.Params.Duration("delay")
+	return newLinks(r, "network.reorder", packets{
+		target.LinkFault{Reorder: r.Params.Percent("probability"), Latency: target.Duration(delay)},
+		fmt.Sprintf("the delay of %s, which %s of packets overtake", show(delay), r.Params.Text("probability")),
+	})
+}
+
+func (p packets) impairment() target.LinkFault { return p.fault }
+func (p packets) held() string                 { return p.what }
+
+// met says whether a packet was hit. That others passed proves nothing.
+func (p packets) met(moved target.LinkStats) bool { return moved.Changed > 0 }
+
+// felt shows that the fault is on the link: whether it hits a packet of a round trip is up to chance, so what it has hit is counted later.
+func (p packets) felt(ctx context.Context, on *onLink) (Effect, error) {
+	there, err := on.on(ctx)
+	e := Effect{Proven: there, Summary: fmt.Sprintf("%s: %s is on the link", on.name(), p.held()), Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before)}}
+	if !there {
+		e.Summary = fmt.Sprintf("%s: %s is not on the link", on.name(), p.held())
+	}
+	return e, err
+}
+
+func (packets) gone(_, _ time.Duration, err error) bool { return err == nil }

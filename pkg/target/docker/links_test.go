@@ -1,0 +1,352 @@
+package docker
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+// linked is a service web that calls back.
+func linked() map[string]spec.Service {
+	web := service()
+	web.Links = []string{"back"}
+	return map[string]spec.Service{"web": web, "back": service()}
+}
+
+var webToBack = target.Link{From: "web", To: "back"}
+
+// pair is two services with a link between them, and a third one that calls the second as well.
+type pair struct {
+	*project
+	*world
+	web, back, other string // containers
+}
+
+func newPair(t *testing.T, changes ...change) pair {
+	t.Helper()
+	p := pair{project: newProject(t)}
+	p.begin(changes...)
+	return p
+}
+
+// begin starts the containers, and attaches to them once they are as they are to be.
+func (p *pair) begin(changes ...change) {
+	p.project.t.Helper()
+	changes = append(changes, published)
+	p.web, p.back, p.other = p.add("web", 1, changes...), p.add("back", 1, changes...), p.add("other", 1, published)
+	p.attach()
+}
+
+func (p *pair) attach() {
+	p.project.t.Helper()
+	all := linked()
+	all["other"] = service()
+	o := options(p.project.name, all)
+	o.LogDir = p.project.t.TempDir()
+	p.world = p.worldOf(o)
+}
+
+// addresses answers those that a container has in the project's network, IPv4 first.
+func (p pair) addresses(id string) []netip.Addr {
+	p.project.t.Helper()
+	info, err := p.project.engine.ContainerInspect(soon(p.project.t), id)
+	must(p.project.t, err)
+	return shared(info, info)
+}
+
+// asks has a service call the back, on a connection that it keeps, and answers how long that took; an error is what it met.
+func (p pair) asks(service string, back netip.Addr) (time.Duration, string) {
+	p.project.t.Helper()
+	id := map[string]string{"web": p.web, "other": p.other}[service]
+	at := netip.AddrPortFrom(p.addresses(id)[0], 8080)
+	said, err := fetch(p.project.t, "http://"+at.String()+"/call?url="+url.QueryEscape("http://"+netip.AddrPortFrom(back, 8080).String()+"/health"))
+	must(p.project.t, err)
+	took, ok := strings.CutPrefix(said, "ok ")
+	if !ok {
+		return 0, said
+	}
+	d, err := time.ParseDuration(took)
+	must(p.project.t, err)
+	return d, ""
+}
+
+// fastest of some calls.
+func (p pair) fastest(service string, back netip.Addr) time.Duration {
+	p.project.t.Helper()
+	best := time.Hour
+	for range 5 {
+		took, failed := p.asks(service, back)
+		if failed != "" {
+			p.project.t.Fatalf("%s: %s", service, failed)
+		}
+		best = min(best, took)
+	}
+	return best
+}
+
+func (p pair) impaired() []string {
+	p.project.t.Helper()
+	names, err := p.Impaired(soon(p.project.t), webToBack)
+	must(p.project.t, err)
+	return names
+}
+
+// A delay is met by the connections of one service to another, those that exist as well; nobody else feels it, our own round trips are not counted, and afterwards nothing
+// of it is left. The same in containers that may do nothing.
+func TestADelayOnALink(t *testing.T) {
+	t.Parallel()
+	const delay = 80 * time.Millisecond
+	p := newPair(t)
+	back := p.addresses(p.back)[0]
+	before := p.fastest("web", back)
+	trip, err := p.RoundTrip(soon(t), webToBack)
+	if err != nil || trip > delay {
+		t.Fatalf("a round trip took %v, %v", trip, err)
+	}
+	for _, c := range []struct {
+		direction string
+		added     time.Duration
+	}{{"request", delay}, {"response", delay}, {"", 2 * delay}} {
+		must(t, p.Impair(soon(t), webToBack, "slow", target.LinkFault{Latency: target.Duration(delay), Direction: c.direction}))
+		if names := p.impaired(); !slices.Equal(names, []string{"slow"}) {
+			t.Errorf("%q: on the link: %q", c.direction, names)
+		}
+		since, err := p.Stats(soon(t), webToBack, "slow")
+		must(t, err)
+		if trip, err = p.RoundTrip(soon(t), webToBack); err != nil || trip < c.added {
+			t.Errorf("%q: a round trip took %v, %v", c.direction, trip, err)
+		}
+		if now, err := p.Stats(soon(t), webToBack, "slow"); err != nil || now != since {
+			t.Errorf("%q: our own round trip was counted: %+v, before %+v, %v", c.direction, now, since, err)
+		}
+		if took := p.fastest("web", back); took < before+c.added || took > before+c.added+delay {
+			t.Errorf("%q: a call took %v, %v before", c.direction, took, before)
+		}
+		if took := p.fastest("other", back); took >= delay {
+			t.Errorf("%q: the call of another took %v", c.direction, took)
+		}
+		now, err := p.Stats(soon(t), webToBack, "slow")
+		in, out := now.BytesIn > since.BytesIn, now.BytesOut > since.BytesOut
+		if err != nil || in != (c.direction != "response") || out != (c.direction != "request") || now.Connections != 0 {
+			t.Errorf("%q: counted %+v, %v", c.direction, now, err)
+		}
+	}
+	must(t, p.Restore(soon(t), webToBack, "slow"))
+	must(t, p.Restore(soon(t), webToBack, "slow")) // once more
+	if took := p.fastest("web", back); took >= delay || len(p.impaired()) > 0 {
+		t.Errorf("after its end a call took %v, on the link: %q", took, p.impaired())
+	}
+}
+
+// What is cut hangs, what is reset is reset, what is starved is slow; together they add up, and each ends by itself.
+func TestFaultsOnALink(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, hardenedAlone)
+	back := p.addresses(p.back)[0]
+	p.fastest("web", back)
+	for name, c := range map[string]struct {
+		fault target.LinkFault
+		want  string
+	}{
+		"partition": {target.LinkFault{Partition: true}, "Client.Timeout"},
+		"reset":     {target.LinkFault{Reset: true}, "reset by peer"},
+		"starved":   {target.LinkFault{Bandwidth: 50}, "Client.Timeout"},
+	} {
+		must(t, p.Impair(soon(t), webToBack, name, c.fault))
+		if _, failed := p.asks("web", back); !strings.Contains(failed, c.want) {
+			t.Errorf("%s: a call met %q", name, failed)
+		}
+		if took, failed := p.asks("other", back); failed != "" {
+			t.Errorf("%s: the call of another met %q after %v", name, failed, took)
+		}
+		if n, err := p.Stats(soon(t), webToBack, name); err != nil || n.BytesIn == 0 {
+			t.Errorf("%s: counted %+v, %v", name, n, err)
+		}
+		must(t, p.Restore(soon(t), webToBack, name))
+		eventually(t, "calls are answered again", func() bool { _, failed := p.asks("web", back); return failed == "" })
+	}
+	for _, name := range []string{"one", "two"} {
+		must(t, p.Impair(soon(t), webToBack, name, target.LinkFault{Latency: target.Duration(50 * time.Millisecond)}))
+	}
+	if took := p.fastest("web", back); took < 200*time.Millisecond || !slices.Equal(p.impaired(), []string{"one", "two"}) {
+		t.Errorf("under two delays on both ways a call took %v; on the link: %q", took, p.impaired())
+	}
+	must(t, p.Restore(soon(t), webToBack, "one"))
+	if took := p.fastest("web", back); took < 100*time.Millisecond || took >= 200*time.Millisecond || !slices.Equal(p.impaired(), []string{"two"}) {
+		t.Errorf("under the one that is left a call took %v; on the link: %q", took, p.impaired())
+	}
+}
+
+// hardenedAlone is a container that may do nothing, with the address that the engine gives it.
+func hardenedAlone(c *container.Config, h *container.HostConfig) {
+	c.User = "65534:65534"
+	h.ReadonlyRootfs, h.CapDrop, h.SecurityOpt = true, []string{"ALL"}, []string{"no-new-privileges"}
+}
+
+// An end that is started again has another network namespace, without the fault: that is seen, and what is left at the other end is taken back.
+func TestAnEndOfALinkIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"web", "back"} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t)
+			must(t, p.Impair(soon(t), webToBack, "cut", target.LinkFault{Partition: true}))
+			id, now := map[string]string{"web": p.web, "back": p.back}[end], 0
+			must(t, p.project.engine.ContainerStop(soon(t), id, container.StopOptions{Timeout: &now}))
+			if names := p.impaired(); len(names) > 0 {
+				t.Errorf("on a link with an end that is down: %q", names)
+			}
+			must(t, p.project.engine.ContainerStart(soon(t), id, container.StartOptions{}))
+			if names := p.impaired(); len(names) > 0 {
+				t.Errorf("on a link with an end that was started again: %q", names)
+			}
+			must(t, p.Restore(soon(t), webToBack, "cut")) // the other end has its part still
+			eventually(t, "it answers over the link", func() bool {
+				_, err := p.RoundTrip(soon(t), webToBack)
+				return err == nil
+			})
+		})
+	}
+}
+
+// A helper that is killed takes its fault with it; that is seen.
+func TestAKilledHelperLeavesNoFault(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	back := p.addresses(p.back)[0]
+	must(t, p.Impair(soon(t), webToBack, "cut", target.LinkFault{Partition: true}))
+	helpers, err := helpersOn(soon(t), p.project.engine, p.id, webToBack)
+	if err != nil || len(helpers) != 2 {
+		t.Fatalf("%d helpers, %v", len(helpers), err)
+	}
+	for _, h := range helpers {
+		must(t, p.project.engine.ContainerKill(soon(t), h.ID, "SIGKILL"))
+	}
+	eventually(t, "the link is free", func() bool {
+		_, failed := p.asks("web", back)
+		return failed == "" && len(p.impaired()) == 0
+	})
+	must(t, p.Restore(soon(t), webToBack, "cut"))
+}
+
+// A runner that is killed leaves no fault on a link, and its undo sees that.
+func TestAKilledRunnerLeavesNoFaultOnALink(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	back := p.addresses(p.back)[0]
+	must(t, p.Down(soon(t))) // it is the runner's
+	cmd, undo, name, ref := p.runner("LINK=1")
+	if _, failed := p.asks("web", back); !strings.Contains(failed, "Client.Timeout") {
+		t.Errorf("a call met %q", failed)
+	}
+	must(t, cmd.Process.Kill())
+	restorer := Attach(target.Ref{ID: ref}, helpers()).(target.LinkRestorer)
+	for range 2 {
+		must(t, restorer.Restore(soon(t), webToBack, name))
+	}
+	if names, err := restorer.Impaired(soon(t), webToBack); err != nil || len(names) > 0 {
+		t.Errorf("on the link: %q, %v", names, err)
+	}
+	eventually(t, "calls are answered again", func() bool { _, failed := p.asks("web", back); return failed == "" })
+	must(t, RevertEnvironment(soon(t), undo.Data))
+}
+
+// Links are met in every network that both ends share, over IPv6 as well.
+func TestALinkOverIPv6(t *testing.T) {
+	t.Parallel()
+	p := pair{project: newProject(t)}
+	p.web, p.back, p.other = p.add("web", 1, published), p.add("back", 1, published), p.add("other", 1, published)
+	yes := true
+	second, err := p.project.engine.NetworkCreate(soon(t), p.project.name+"-6", network.CreateOptions{
+		EnableIPv6: &yes, IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: "fd00:c4a0:5:1::/64"}}},
+	})
+	must(t, err)
+	for _, id := range []string{p.web, p.back} {
+		must(t, p.project.engine.NetworkConnect(soon(t), second.ID, id, nil))
+	}
+	t.Cleanup(func() {
+		ctx := context.Background()
+		for _, id := range []string{p.web, p.back} {
+			must(t, p.project.engine.NetworkDisconnect(ctx, second.ID, id, true))
+		}
+		must(t, p.project.engine.NetworkRemove(ctx, second.ID))
+	})
+	p.attach()
+	all := p.addresses(p.back)
+	if len(all) != 3 || !slices.ContainsFunc(all, netip.Addr.Is6) {
+		t.Fatalf("addresses: %v", all)
+	}
+	must(t, p.Impair(soon(t), webToBack, "slow", target.LinkFault{Latency: target.Duration(80 * time.Millisecond), Direction: "request"}))
+	for _, a := range all {
+		if took := p.fastest("web", a); took < 80*time.Millisecond {
+			t.Errorf("over %v a call took %v", a, took)
+		}
+	}
+	must(t, p.Restore(soon(t), webToBack, "slow"))
+}
+
+// Each pair of instances has a link of its own, and only those of the instances that were picked are hit.
+func TestLinksOfAScaledService(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	for n := range 3 {
+		p.add("back", n+1)
+	}
+	w := p.worldOf(options(p.name, linked()))
+	all, err := w.Links([]target.Target{w.one("web")}, "back")
+	must(t, err)
+	var names []string
+	for _, l := range all {
+		names = append(names, l.String())
+	}
+	if got := strings.Join(names, ", "); got != "web -> back-1, web -> back-2, web -> back-3" {
+		t.Fatalf("links: %s", got)
+	}
+	must(t, w.Impair(soon(t), all[1], "slow", target.LinkFault{Latency: target.Duration(80 * time.Millisecond)}))
+	for n, l := range all {
+		if took, err := w.RoundTrip(soon(t), l); err != nil || took >= 80*time.Millisecond != (n == 1) {
+			t.Errorf("%s: a round trip took %v, %v", l, took, err)
+		}
+	}
+	must(t, w.Restore(soon(t), all[1], "slow"))
+}
+
+// What is no link, or one that nothing may be done to, is refused with a reason.
+func TestLinksThatCannotBeHit(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	p.add("back", 1, published, label(labelProtected, "true"))
+	w := p.worldOf(options(p.name, linked()))
+	_, err := w.Links([]target.Target{w.one("back")}, "web")
+	wantError(t, err, "there is no link from back to web; there are web -> back")
+	_, err = w.Links([]target.Target{w.one("web")}, "")
+	wantError(t, err, "name it, with to")
+	err = w.Impair(soon(t), webToBack, "cut", target.LinkFault{Partition: true})
+	wantError(t, err, "back-1 is protected")
+	if _, err := w.RoundTrip(soon(t), webToBack); err != nil {
+		t.Errorf("what is protected may be looked at: %v", err)
+	}
+}
+
+// Who shares no network has no link, whatever chaos.yaml says.
+func TestALinkWithoutANetwork(t *testing.T) {
+	t.Parallel()
+	alone := newProject(t)
+	alone.add("web", 1, published)
+	alone.add("back", 1, func(_ *container.Config, h *container.HostConfig) { h.NetworkMode = "bridge" })
+	apart := alone.worldOf(options(alone.name, linked()))
+	_, err := apart.RoundTrip(soon(t), webToBack)
+	wantError(t, err, "share no network")
+}

@@ -1,0 +1,121 @@
+package target
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Outside is where traffic and probes come from, as the end of a link.
+const Outside = "outside"
+
+// Link is a connection path from one service (or Outside) to a service.
+type Link struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// The instances at its ends; empty where all of a service are meant.
+	FromInstance string `json:"from_instance,omitempty"`
+	ToInstance   string `json:"to_instance,omitempty"`
+}
+
+// String is "service-a -> service-b", or with the instances that are meant "service-a-1 -> service-b-2".
+func (l Link) String() string {
+	return cmp.Or(l.FromInstance, l.From) + " -> " + cmp.Or(l.ToInstance, l.To)
+}
+
+// LinkFault is what is done to the bytes or connections of a link, in the field's terms. Zero fields do nothing.
+type LinkFault struct {
+	Latency   Duration `json:"latency,omitempty,omitzero"` // added per direction named by Direction
+	Jitter    Duration `json:"jitter,omitempty,omitzero"`
+	Bandwidth int64    `json:"bandwidth,omitempty"` // bytes per second, each direction
+	Partition bool     `json:"partition,omitempty"` // nothing passes; connections hang
+	Reset     bool     `json:"reset,omitempty"`     // connections are reset, existing and new
+	Direction string   `json:"direction,omitempty"` // "both" (default), "request", "response"
+	// Of single packets the parts, from 0 to 1, that are lost, have a bit changed, or are not held by Latency and so overtake others. They take CanPackets.
+	Loss    float64 `json:"loss,omitempty"`
+	Corrupt float64 `json:"corrupt,omitempty"`
+	Reorder float64 `json:"reorder,omitempty"`
+}
+
+// LinkStats is what a link has carried for its callers; round trips are not in it.
+type LinkStats struct {
+	Connections int64 `json:"connections"`
+	BytesIn     int64 `json:"bytes_in"`  // from the caller
+	BytesOut    int64 `json:"bytes_out"` // to the caller
+	// Changed is how many packets were lost, changed or let overtake, where the target deals with packets.
+	Changed int64 `json:"changed,omitempty"`
+}
+
+// Linker puts faults on links, also on connections that already exist.
+type Linker interface {
+	LinkRestorer
+	// Links answers the links that targets have to the peer; with to empty, all links from and to them. A target that has none is an error.
+	Links(targets []Target, to string) ([]Link, error)
+	// Ref names a link so that another process finds it.
+	Ref(Link) Ref
+	// ArmLink readies what Impair needs, so that the fault itself is a message. It is idempotent, and nothing that anybody on the link can feel.
+	ArmLink(ctx context.Context, l Link, name string, f LinkFault) error
+	// Impair puts a fault on a link under a name; the same name again replaces it.
+	Impair(ctx context.Context, l Link, name string, f LinkFault) error
+	// Stats counts what passes the link. Only the difference of two answers means something, and only while the fault of this name is on the link.
+	Stats(ctx context.Context, l Link, name string) (LinkStats, error)
+	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path.
+	// A timeout or a refused connection is returned as an error together with the time it took.
+	RoundTrip(ctx context.Context, l Link) (time.Duration, error)
+}
+
+// LinkRestorer takes faults off links, also from a fresh process.
+type LinkRestorer interface {
+	// Restore removes a fault and verifies that it is gone; it is idempotent.
+	Restore(ctx context.Context, l Link, name string) error
+	// Impaired reads back which names are on a link, sorted.
+	Impaired(ctx context.Context, l Link) ([]string, error)
+}
+
+// FindLinks answers those of an environment's links that targets have to a peer; with to empty, all from and to them. A target that has none is an error, also beside
+// others that have one. The answer is sorted.
+func FindLinks(all []Link, targets []Target, to string) ([]Link, error) {
+	var found []Link
+	for _, t := range targets {
+		var own []Link
+		for _, l := range all {
+			from := l.From == t.Service && (l.FromInstance == "" || l.FromInstance == t.Instance)
+			into := l.To == t.Service && (l.ToInstance == "" || l.ToInstance == t.Instance)
+			if from && (to == "" || l.To == to) || to == "" && into {
+				own = append(own, l)
+			}
+		}
+		if len(own) == 0 && to == "" {
+			return nil, fmt.Errorf("%s has no links; there are %s", t.Service, linkNames(all))
+		}
+		if len(own) == 0 {
+			return nil, NoLink(Link{From: t.Service, To: to}, all)
+		}
+		found = append(found, own...)
+	}
+	slices.SortFunc(found, compareLinks)
+	return slices.Compact(found), nil
+}
+
+// NoLink is the error that says which links there are instead.
+func NoLink(l Link, all []Link) error {
+	return fmt.Errorf("there is no link from %s to %s; there are %s", l.From, l.To, linkNames(all))
+}
+
+func compareLinks(a, b Link) int {
+	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.FromInstance, b.FromInstance), cmp.Compare(a.ToInstance, b.ToInstance))
+}
+
+func linkNames(all []Link) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, l := range slices.SortedFunc(slices.Values(all), compareLinks) {
+		names = append(names, l.String())
+	}
+	return strings.Join(names, ", ")
+}
