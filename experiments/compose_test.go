@@ -259,10 +259,10 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 	})
 	t.Run("what it cannot do yet is refused", func(t *testing.T) {
 		for args, want := range map[string]string{
-			c.file("network.partition", "{service: service-a}"):      "cannot impair all links of a service at once",
-			"--jobs 2 experiments/service-kill.yaml":                 "share one Compose project",
-			"--weakened no-fallback experiments/service-kill.yaml":   "has no weakened variants",
-			"experiments/service-kill.yaml experiments/db-lock.yaml": "there is no such file",
+			c.file("network.partition", "{service: service-b, to: service-a}"): "there is no link from service-b to service-a",
+			"--jobs 2 experiments/service-kill.yaml":                           "share one Compose project",
+			"--weakened no-fallback experiments/service-kill.yaml":             "has no weakened variants",
+			"experiments/service-kill.yaml experiments/db-lock.yaml":           "there is no such file",
 		} {
 			code, said := output(t, c.program, append([]string{"run", "--env", "compose"}, strings.Fields(args)...)...)
 			if code != 2 && code != 3 || !strings.Contains(said, want) {

@@ -32,8 +32,8 @@ type RoundTripStatus struct {
 }
 
 type roundTrip struct {
-	RoundTripConfig
-	next uint16
+	url  string
+	from target.Ports
 }
 
 func newRoundTrip(config json.RawMessage) (job, error) {
@@ -44,7 +44,7 @@ func newRoundTrip(config json.RawMessage) (job, error) {
 	if c.Ports.Last == 0 || c.Ports.First > c.Ports.Last {
 		return nil, fmt.Errorf("ports are %d to %d", c.Ports.First, c.Ports.Last)
 	}
-	return &roundTrip{RoundTripConfig: c, next: c.Ports.First}, nil
+	return &roundTrip{url: c.URL, from: target.Ports{First: c.Ports.First, Last: c.Ports.Last}}, nil
 }
 
 func (j *roundTrip) inject(ctx context.Context) (any, error) { return j.status(ctx) }
@@ -52,22 +52,16 @@ func (j *roundTrip) revert(context.Context) error            { return nil }
 
 // status makes one round trip. It ends with the caller's patience.
 func (j *roundTrip) status(ctx context.Context) (any, error) {
-	for range int(j.Ports.Last-j.Ports.First) + 1 {
-		from := &net.TCPAddr{Port: int(j.next)}
-		if j.next++; j.next > j.Ports.Last {
-			j.next = j.Ports.First
-		}
+	var s RoundTripStatus
+	err := j.from.Try(func(port int) error {
 		began := time.Now()
-		_, err := target.Fetch(ctx, from, j.URL)
-		if errors.Is(err, unix.EADDRINUSE) || errors.Is(err, unix.EADDRNOTAVAIL) {
-			continue // an earlier connection of this port is not forgotten yet
-		}
-		s := RoundTripStatus{Took: target.Duration(time.Since(began))}
-		if err != nil {
-			s.Error = err.Error()
-			s.Reset = errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) || errors.Is(err, io.EOF)
-		}
-		return s, nil
+		_, err := target.Fetch(ctx, &net.TCPAddr{Port: port}, j.url)
+		s.Took = target.Duration(time.Since(began))
+		return err
+	})
+	if err != nil {
+		s.Error = err.Error()
+		s.Reset = errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) || errors.Is(err, io.EOF)
 	}
-	return nil, fmt.Errorf("none of the ports %d to %d is free", j.Ports.First, j.Ports.Last)
+	return s, nil
 }

@@ -33,7 +33,7 @@ func newReorder(r Request) (Fault, error) {
 	delay := r.Params.Duration("delay")
 	return newLinks(r, "network.reorder", packets{
 		target.LinkFault{Reorder: r.Params.Percent("probability"), Latency: target.Duration(delay)},
-		fmt.Sprintf("the delay of %s, which %s of packets overtake", show(delay), r.Params.Text("probability")),
+		fmt.Sprintf("the delay of %s that %s of packets skip", show(delay), r.Params.Text("probability")),
 	})
 }
 

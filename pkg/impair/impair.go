@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -20,15 +21,24 @@ type Side string
 const (
 	Callee Side = "callee" // requests arrive
 	Caller Side = "caller" // responses arrive
+	// Replies is the callee's end, where responses depart: for callers in whose network nothing can be done. A stream of responses is slower under a delay there.
+	Replies Side = "replies"
 )
 
-// Link is the packets that are meant: TCP and UDP that arrive here from one of the peers, to or from the callee's ports.
+// Link is the packets that are meant: TCP and UDP from one of the peers (of Replies: to one), to or from the callee's ports. What a namespace sends to itself is not among
+// them, unless its addresses are peers.
 type Link struct {
 	Side  Side         `json:"side"`
-	Peers []netip.Addr `json:"peers"` // at the other end, IPv4 and IPv6
-	Ports []uint16     `json:"ports"` // of the callee
-	// Surveys are ports of the caller whose connections are met by the fault and not counted: they are ours.
-	Surveys Range `json:"surveys"`
+	Peers []netip.Addr `json:"peers,omitempty"` // at the other end, IPv4 and IPv6
+	Ports []uint16     `json:"ports"`           // of the callee
+	// Strangers means everybody but those in Except, instead of the peers.
+	Strangers bool         `json:"strangers,omitempty"`
+	Except    []netip.Addr `json:"except,omitempty"`
+	// Surveys are ports of the caller whose connections are met by the fault and not counted; those of Spared are not met. Both are ours, and only where the caller's
+	// address is one of Ours, if any are given.
+	Surveys Range        `json:"surveys"`
+	Spared  Range        `json:"spared"`
+	Ours    []netip.Addr `json:"ours,omitempty"`
 }
 
 // Range is ports from First to Last, both included; none if Last is 0.
@@ -65,16 +75,23 @@ type Counts struct {
 // maxDelay keeps a packet from being held longer than any connection lives.
 const maxDelay = 10 * time.Minute
 
+// surveys says whether a caller is ours.
+func (l Link) surveys(caller netip.AddrPort) bool {
+	return l.Surveys.Has(caller.Port()) && (len(l.Ours) == 0 || slices.Contains(l.Ours, caller.Addr()))
+}
+
 func (l Link) check() error {
 	switch {
-	case l.Side != Callee && l.Side != Caller:
-		return fmt.Errorf("side is %q, expected %s or %s", l.Side, Callee, Caller)
-	case len(l.Peers) == 0:
+	case l.Side != Callee && l.Side != Caller && l.Side != Replies:
+		return fmt.Errorf("side is %q, expected %s, %s or %s", l.Side, Callee, Caller, Replies)
+	case len(l.Peers) == 0 && !l.Strangers:
 		return errors.New("there are no peers")
+	case len(l.Peers) > 0 && l.Strangers, len(l.Except) > 0 && !l.Strangers:
+		return errors.New("it is for peers, or for strangers except some")
 	case len(l.Ports) == 0:
 		return errors.New("there are no ports")
 	}
-	for _, p := range l.Peers {
+	for _, p := range slices.Concat(l.Peers, l.Except, l.Ours) {
 		if !p.IsValid() || p.IsUnspecified() {
 			return fmt.Errorf("the peer %q is no address", p)
 		}

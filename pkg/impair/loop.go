@@ -112,11 +112,7 @@ func (l *loop) hold(id uint32, at time.Duration, data []byte) {
 }
 
 func (l *loop) count(p packet, v verdict) {
-	own := p.flow.from // the caller's port
-	if l.link.Side == Caller {
-		own = p.flow.to
-	}
-	if l.link.Surveys.Has(own) {
+	if l.link.surveys(p.flow.caller(l.link.Side)) {
 		return
 	}
 	l.packets.Add(1)

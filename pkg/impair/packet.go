@@ -19,10 +19,9 @@ type packet struct {
 
 // flow is one direction of a connection.
 type flow struct {
-	peer  netip.Addr
-	proto uint8
-	from  uint16 // port of the peer
-	to    uint16 // port here
+	source, destination netip.Addr
+	proto               uint8
+	from, to            uint16 // ports
 }
 
 // parse reads the headers of an IP packet, of which only the beginning need be there; length is that of all of it.
@@ -45,14 +44,14 @@ func parse4(b []byte, length int) packet {
 		return packet{}
 	}
 	header := int(b[0]&0x0f) * 4
-	peer, _ := netip.AddrFromSlice(b[12:16])
 	if header < least || len(b) < header {
 		return packet{}
 	}
+	f := flow{source: address(b[12:16]), destination: address(b[16:20]), proto: b[9]}
 	if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
-		return packet{flow: flow{peer: peer, proto: b[9]}} // a later fragment has no ports
+		return packet{flow: f} // a later fragment has no ports
 	}
-	return transport(b, header, length, flow{peer: peer, proto: b[9]})
+	return transport(b, header, length, f)
 }
 
 func parse6(b []byte, length int) packet {
@@ -60,8 +59,20 @@ func parse6(b []byte, length int) packet {
 	if len(b) < header {
 		return packet{}
 	}
-	peer, _ := netip.AddrFromSlice(b[8:24])
-	return transport(b, header, length, flow{peer: peer, proto: b[6]})
+	return transport(b, header, length, flow{source: address(b[8:24]), destination: address(b[24:40]), proto: b[6]})
+}
+
+func address(b []byte) netip.Addr {
+	a, _ := netip.AddrFromSlice(b) // of four or sixteen bytes it is one
+	return a
+}
+
+// caller is the address and the port of who has begun the connection, as a side sees it.
+func (f flow) caller(side Side) netip.AddrPort {
+	if side == Callee {
+		return netip.AddrPortFrom(f.source, f.from)
+	}
+	return netip.AddrPortFrom(f.destination, f.to)
 }
 
 // transport reads the header of TCP or UDP at an offset. Behind others, such as IPv6 has, it is not looked for.

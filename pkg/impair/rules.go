@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/nftables/expr"
@@ -19,8 +20,9 @@ const (
 	tableOwner   = 0x2 // NFT_TABLE_F_OWNER: the table goes with the socket that has made it
 	arrival      = "arrival"
 	refusal      = "refusal"
-	hookArrival  = 0    // NF_INET_PRE_ROUTING
-	hookRefusal  = 1    // NF_INET_LOCAL_IN: a reset is sent after the packet was counted
+	prerouting   = 0 // the hooks, by their NF_INET numbers
+	localIn      = 1
+	localOut     = 3
 	early        = -300 // before connections are tracked
 	usual        = 0
 	kernelAnswer = 5 * time.Second // how long the kernel may take
@@ -71,10 +73,14 @@ func installBy(l Link, queue uint16, way expr.Any, reset bool) (*table, error) {
 	t := &table{conn: conn, name: fmt.Sprintf("chaos-%d-%d", os.Getpid(), queue)}
 	b := &batch{}
 	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, text(unix.NFTA_TABLE_NAME, t.name), number(unix.NFTA_TABLE_FLAGS, tableOwner))
-	b.chain(t.name, arrival, hookArrival, early)
+	first, then := int32(prerouting), int32(localIn)
+	if l.Side == Replies {
+		first, then = localOut, localOut
+	}
+	b.chain(t.name, arrival, first, early)
 	t.rules += b.rulesOf(t.name, arrival, l, []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, &expr.Counter{}, way)
 	if reset {
-		b.chain(t.name, refusal, hookRefusal, usual)
+		b.chain(t.name, refusal, then, usual) // a reset is sent after the packet was counted
 		// The first packet of a connection passes, so that its caller sees a reset and not that nobody listens; and the reset itself.
 		const flagsAt, synOrReset = 13, 0x02 | 0x04
 		t.rules += b.rulesOf(t.name, refusal, l, []uint8{unix.IPPROTO_TCP},
@@ -92,38 +98,95 @@ func installBy(l Link, queue uint16, way expr.Any, reset bool) (*table, error) {
 	return t, nil
 }
 
-// rulesOf adds a rule for each peer, protocol and port, and answers how many.
+// rulesOf adds the rules for one chain and answers how many: what is not meant passes first, then comes a rule for each peer, protocol and port.
 func (b *batch) rulesOf(table, chain string, l Link, protocols []uint8, does ...expr.Any) int {
-	n := 0
-	for _, peer := range l.Peers {
-		for _, proto := range protocols {
-			for _, port := range l.Ports {
-				b.rule(table, chain, append(matches(l.Side, peer, proto, port), does...))
-				n++
+	var all [][]expr.Any
+	passes := &expr.Verdict{Kind: expr.VerdictAccept}
+	if l.Strangers {
+		all = append(all, append(onLoopback(l.Side), passes))
+	}
+	for _, a := range l.Except {
+		all = append(all, append(peerIs(l.Side, a), passes))
+	}
+	for _, a := range l.Ours {
+		if l.Spared.Last > 0 {
+			all = append(all, slices.Concat(peerIs(l.Side, a), callersPort(l.Side, l.Spared), []expr.Any{passes}))
+		}
+	}
+	for _, proto := range protocols {
+		for _, port := range l.Ports {
+			its := calleesPort(l.Side, proto, port)
+			if l.Strangers {
+				all = append(all, append(its, does...))
+			}
+			for _, a := range l.Peers {
+				all = append(all, slices.Concat(peerIs(l.Side, a), its, does))
 			}
 		}
 	}
-	return n
+	for _, r := range all {
+		b.rule(table, chain, r)
+	}
+	return len(all)
 }
 
-// matches selects the packets of one peer, protocol and port.
-func matches(side Side, peer netip.Addr, proto uint8, port uint16) []expr.Any {
+func is(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
+
+func transportField(offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}
+}
+
+// Where a header has the ports.
+const sourcePort, destinationPort = 0, 2
+
+// peerIs selects packets by the address of who is at the other end.
+func peerIs(side Side, peer netip.Addr) []expr.Any {
 	peer = peer.Unmap()
-	family, source, width := uint8(unix.NFPROTO_IPV4), uint32(12), uint32(4)
+	family, width, source := uint8(unix.NFPROTO_IPV4), uint32(4), uint32(12)
 	if peer.Is6() {
-		family, source, width = unix.NFPROTO_IPV6, 8, 16
+		family, width, source = unix.NFPROTO_IPV6, 16, 8
 	}
-	portAt := uint32(2) // the destination
-	if side == Caller {
-		portAt = 0
+	at := source
+	if side == Replies {
+		at += width // the destination comes next
 	}
-	is := func(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, is([]byte{family}),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: source, Len: width}, is(peer.AsSlice()),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, is([]byte{proto}),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: portAt, Len: 2}, is(binary.BigEndian.AppendUint16(nil, port)),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: at, Len: width}, is(peer.AsSlice()),
 	}
+}
+
+// calleesPort selects packets by protocol and by the callee's port: where requests go, and where responses come from.
+func calleesPort(side Side, proto uint8, port uint16) []expr.Any {
+	at := uint32(sourcePort)
+	if side == Callee {
+		at = destinationPort
+	}
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, is([]byte{proto}), transportField(at), is(binary.BigEndian.AppendUint16(nil, port)),
+	}
+}
+
+// callersPort selects packets of TCP by the other port.
+func callersPort(side Side, r Range) []expr.Any {
+	at := uint32(destinationPort)
+	if side == Callee {
+		at = sourcePort
+	}
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, is([]byte{unix.IPPROTO_TCP}), transportField(at),
+		&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: binary.BigEndian.AppendUint16(nil, r.First), ToData: binary.BigEndian.AppendUint16(nil, r.Last)},
+	}
+}
+
+// onLoopback selects what a namespace sends to itself.
+func onLoopback(side Side) []expr.Any {
+	const loopback = 1 // the index of the first interface of each namespace
+	key := expr.MetaKeyIIF
+	if side == Replies {
+		key = expr.MetaKeyOIF
+	}
+	return []expr.Any{&expr.Meta{Key: key, Register: 1}, is(binary.NativeEndian.AppendUint32(nil, loopback))}
 }
 
 // whole reads back whether all rules are there.

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var one = packet{flow: flow{peer: netip.MustParseAddr("10.0.0.1"), proto: unix.IPPROTO_TCP, from: 1, to: 2}, payload: 100, known: true}
+var one = packet{flow: flow{source: netip.MustParseAddr("10.0.0.1"), proto: unix.IPPROTO_TCP, from: 1, to: 2}, payload: 100, known: true}
 
 // Packets of one connection keep their order, whatever the jitter; the delays fill what it allows for.
 func TestDelaysOfOneConnection(t *testing.T) {
@@ -99,10 +99,11 @@ func tcp4(flags byte, payload int) []byte {
 }
 
 func TestParse(t *testing.T) {
-	from := netip.MustParseAddr("10.0.0.1")
+	from, to := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	from6, to6 := netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")
 	udp6 := make([]byte, 53)
 	udp6[0], udp6[6] = 0x60, unix.IPPROTO_UDP
-	udp6[8], udp6[23] = 0xfd, 1
+	udp6[8], udp6[23], udp6[24], udp6[39] = 0xfd, 1, 0xfd, 2
 	binary.BigEndian.PutUint16(udp6[40:], 53)
 	binary.BigEndian.PutUint16(udp6[42:], 4000)
 	fragment := tcp4(0, 4)
@@ -112,13 +113,13 @@ func TestParse(t *testing.T) {
 		length int
 		want   packet
 	}{
-		"a SYN":            {tcp4(0x02, 0), 40, packet{flow: flow{from, 6, 4000, 80}, opens: true, known: true, at: 40}},
-		"a SYN-ACK":        {tcp4(0x12, 0), 40, packet{flow: flow{from, 6, 4000, 80}, known: true, at: 40}},
-		"data, cut short":  {tcp4(0x18, 8), 1500, packet{flow: flow{from, 6, 4000, 80}, payload: 1460, known: true, at: 40}},
-		"UDP over IPv6":    {udp6, 53, packet{flow: flow{netip.MustParseAddr("fd00::1"), 17, 53, 4000}, payload: 5, known: true, at: 48}},
-		"a later fragment": {fragment, 44, packet{flow: flow{peer: from, proto: 6}}},
+		"a SYN":            {tcp4(0x02, 0), 40, packet{flow: flow{from, to, 6, 4000, 80}, opens: true, known: true, at: 40}},
+		"a SYN-ACK":        {tcp4(0x12, 0), 40, packet{flow: flow{from, to, 6, 4000, 80}, known: true, at: 40}},
+		"data, cut short":  {tcp4(0x18, 8), 1500, packet{flow: flow{from, to, 6, 4000, 80}, payload: 1460, known: true, at: 40}},
+		"UDP over IPv6":    {udp6, 53, packet{flow: flow{from6, to6, 17, 53, 4000}, payload: 5, known: true, at: 48}},
+		"a later fragment": {fragment, 44, packet{flow: flow{source: from, destination: to, proto: 6}}},
 		"nothing":          {nil, 0, packet{}},
-		"half a header":    {tcp4(0, 0)[:30], 40, packet{flow: flow{peer: from, proto: 6}}},
+		"half a header":    {tcp4(0, 0)[:30], 40, packet{flow: flow{source: from, destination: to, proto: 6}}},
 	} {
 		if got := parse(c.data, c.length); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)

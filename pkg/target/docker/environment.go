@@ -201,7 +201,7 @@ func (e *Environment) URL(service string) (string, error) {
 func (e *Environment) Scrapes() []target.Scrape {
 	scrapes := []target.Scrape{}
 	for _, i := range e.instances {
-		if at := i.address(); at != "" && i.spec.Metrics != "" {
+		if at := i.measured(); at != "" && i.spec.Metrics != "" {
 			scrapes = append(scrapes, target.Scrape{URL: "http://" + at + i.spec.Metrics, Labels: map[string]string{"service": i.service, "instance": i.name}})
 		}
 	}

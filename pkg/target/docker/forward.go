@@ -12,7 +12,7 @@ import (
 // passed on is reset, as by a machine on which nobody listens any more.
 type forwarder struct {
 	listener net.Listener
-	to       func() string // host:port; empty is nowhere
+	dial     func() (net.Conn, error)
 	all      sync.WaitGroup
 
 	mu     sync.Mutex
@@ -22,12 +22,12 @@ type forwarder struct {
 
 const forwardDial = 5 * time.Second
 
-func forward(to func() string) (*forwarder, error) {
+func forward(dial func() (net.Conn, error)) (*forwarder, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	f := &forwarder{listener: l, to: to, open: map[net.Conn]struct{}{}}
+	f := &forwarder{listener: l, dial: dial, open: map[net.Conn]struct{}{}}
 	f.all.Go(f.accept)
 	return f, nil
 }
@@ -66,7 +66,7 @@ func (f *forwarder) pass(from net.Conn) {
 	if !f.keep(from) {
 		return
 	}
-	to, err := net.DialTimeout("tcp", f.to(), forwardDial)
+	to, err := f.dial()
 	if err != nil {
 		reset(from)
 		return

@@ -39,25 +39,32 @@ type status struct {
 	Counts  impair.Counts
 }
 
-// sides are where the packets of a direction arrive.
-func sides(f target.LinkFault) []impair.Side {
+// sides are where the packets of a fault's direction are met: where they arrive, or where they depart if they go outside, where nothing can be done to them.
+func (e ends) sides(f target.LinkFault) []impair.Side {
+	responses := impair.Caller
+	if e.caller == nil {
+		responses = impair.Replies
+	}
 	switch f.Direction {
 	case "request":
 		return []impair.Side{impair.Callee}
 	case "response":
-		return []impair.Side{impair.Caller}
+		return []impair.Side{responses}
 	}
-	return []impair.Side{impair.Callee, impair.Caller}
+	return []impair.Side{impair.Callee, responses}
 }
 
 // at is a link as one of its ends sees it, and the container of that end.
 func (e ends) at(side impair.Side) (*instance, impair.Link) {
 	l := impair.Link{Side: side, Peers: e.callers, Ports: e.ports, Surveys: surveys}
-	if side == impair.Callee {
-		return e.callee, l
+	switch {
+	case e.caller == nil:
+		l.Strangers, l.Except, l.Ours, l.Spared = true, e.services, e.gateways, spared
+	case side == impair.Caller:
+		l.Peers = e.callees
+		return e.caller, l
 	}
-	l.Peers = e.callees
-	return e.caller, l
+	return e.callee, l
 }
 
 // Ref implements target.Linker.
@@ -76,7 +83,7 @@ func (e *Environment) ArmLink(ctx context.Context, l target.Link, name string, f
 		return err
 	}
 	for _, i := range []*instance{now.caller, now.callee} {
-		if i.protected {
+		if i != nil && i.protected {
 			return i.refused()
 		}
 	}
@@ -98,7 +105,7 @@ func (e *Environment) ArmLink(ctx context.Context, l target.Link, name string, f
 
 func (e *Environment) arm(ctx context.Context, l target.Link, name string, f target.LinkFault, at ends) (*linkFault, error) {
 	armed := &linkFault{ends: at, fault: f, helpers: map[impair.Side]*helper{}}
-	all := sides(f)
+	all := at.sides(f)
 	helpers := make([]*helper, len(all))
 	err := together(len(all), func(n int) (err error) {
 		i, link := at.at(all[n])
@@ -259,6 +266,9 @@ func (e *Environment) offline(ctx context.Context, l target.Link, err error) err
 		return unknown
 	}
 	for _, i := range []*instance{from, to} {
+		if i == nil {
+			continue
+		}
 		info, gone := i.inspect(ctx)
 		if gone == nil && info.State.Pid == 0 {
 			return nil
@@ -300,6 +310,9 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 		return target.LinkStats{}, fmt.Errorf("count what passes the link %s: %w", l, err)
 	}
 	in, out := all[impair.Callee].Counts, all[impair.Caller].Counts
+	if replies, ok := all[impair.Replies]; ok {
+		out = replies.Counts
+	}
 	return target.LinkStats{Connections: in.Connections, BytesIn: in.Bytes, BytesOut: out.Bytes, Changed: in.Changed + out.Changed}, nil
 }
 

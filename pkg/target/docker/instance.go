@@ -25,11 +25,14 @@ type instance struct {
 	engine    *client.Client
 	protected bool
 
-	front *forwarder // nil: it is reached at a fixed address
-	fixed string
+	front  *forwarder // nil: it is reached at a fixed address
+	fixed  string
+	door   *forwarder // of scrapes and readiness; nil: they go the same way as traffic
+	spared *target.Ports
 
-	mu  sync.Mutex
-	now string // where it is reached in its current start; of front
+	mu     sync.Mutex
+	now    string // where it is reached in its current start; of front
+	inside string // where its http port is in its network; of door
 
 	// What faults do to it. What the engine tells later was caused by it then.
 	held        bool
@@ -112,6 +115,9 @@ func (i *instance) learn(info container.InspectResponse) int {
 	i.oomSeen = i.oomSeen || info.State.OOMKilled && !started.Equal(i.oomBefore)
 	if port, ok := i.httpPort(); ok && i.front != nil {
 		i.now, _ = i.find(info, port) // nowhere while it does not run, which its callers see
+	}
+	if i.door != nil {
+		i.inside = i.insideOf(info)
 	}
 	return i.counted + info.RestartCount - i.baseline
 }

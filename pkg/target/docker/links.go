@@ -2,32 +2,25 @@ package docker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 
-	"chaosgate/pkg/impair"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
-
-// surveys are the ports that round trips come from: above those that a kernel gives to others by itself.
-var surveys = impair.Range{First: 61000, Last: 61999}
 
 // links are the faults on links, and what measures round trips over them. It is safe for concurrent use.
 type links struct {
 	mu     sync.Mutex
 	faults map[faultOn]*linkFault
 	trips  map[target.Link]*tripper
+	own    *target.Ports // of round trips from this machine
 }
 
 // faultOn names a fault on a link.
@@ -37,7 +30,7 @@ type faultOn struct {
 }
 
 func newLinks() *links {
-	return &links{faults: map[faultOn]*linkFault{}, trips: map[target.Link]*tripper{}}
+	return &links{faults: map[faultOn]*linkFault{}, trips: map[target.Link]*tripper{}, own: portsFrom(surveys)}
 }
 
 func (l *links) fault(key faultOn) *linkFault {
@@ -61,21 +54,29 @@ func (l *links) on(key target.Link) map[string]*linkFault {
 
 // ends are the two instances of a link, where they are now.
 type ends struct {
-	caller, callee *instance
+	caller, callee *instance // without a caller: whoever is outside
 	started        [2]string // when; another start has another network namespace
 	callers        []netip.Addr
 	callees        []netip.Addr // in the networks that both are in
 	ports          []uint16     // of the callee
+	// Of callers outside: who is not outside, and by which addresses this machine is known.
+	services, gateways []netip.Addr
 }
 
 // same says whether both ends still are where they were.
 func (e ends) same(now ends) bool {
-	return e.started == now.started && slices.Equal(e.callers, now.callers) && slices.Equal(e.callees, now.callees)
+	return e.started == now.started && slices.Equal(e.callers, now.callers) && slices.Equal(e.callees, now.callees) &&
+		slices.Equal(e.services, now.services) && slices.Equal(e.gateways, now.gateways)
 }
 
-// allLinks are those that chaos.yaml declares, between each two instances.
+// allLinks are those that chaos.yaml declares, between each two instances, and those from outside.
 func (e *Environment) allLinks() []target.Link {
 	var all []target.Link
+	for _, b := range e.instances {
+		if b.door != nil {
+			all = append(all, e.linkOf(nil, b))
+		}
+	}
 	for from, s := range e.opts.Spec.Services {
 		for _, to := range s.Links {
 			for _, a := range e.of(from) {
@@ -88,10 +89,13 @@ func (e *Environment) allLinks() []target.Link {
 	return all
 }
 
-// linkOf names an instance only where there are several.
+// linkOf names an instance only where there are several; without a caller it is from outside.
 func (e *Environment) linkOf(a, b *instance) target.Link {
-	l := target.Link{From: a.service, To: b.service}
-	if len(e.of(a.service)) > 1 {
+	l := target.Link{From: target.Outside, To: b.service}
+	if a != nil {
+		l.From = a.service
+	}
+	if a != nil && len(e.of(a.service)) > 1 {
 		l.FromInstance = a.name
 	}
 	if len(e.of(b.service)) > 1 {
@@ -102,18 +106,25 @@ func (e *Environment) linkOf(a, b *instance) target.Link {
 
 // Links implements target.Linker.
 func (e *Environment) Links(targets []target.Target, to string) ([]target.Link, error) {
-	if to == "" {
-		return nil, errAllPeers
+	for _, t := range targets {
+		i, err := e.instance(t)
+		if err != nil {
+			return nil, err
+		}
+		if _, served := i.httpPort(); to == "" && served && i.door == nil {
+			return nil, fmt.Errorf("%s is reached from here only the way that its traffic takes, so a fault on all its links would hit the measuring as well: name the other end, with to", i.name)
+		}
 	}
 	return target.FindLinks(e.allLinks(), targets, to)
 }
 
-// errAllPeers is the limit of what can be done to links here.
-var errAllPeers = fmt.Errorf("on containers a fault acts on the link to one other service, not on all of them: name it, with to")
-
-// instancesOf answers the instances at the ends of a link.
+// instancesOf answers the instances at the ends of a link; from outside there is no first one.
 func (e *Environment) instancesOf(l target.Link) (from, to *instance, err error) {
-	for _, a := range e.of(l.From) {
+	callers := e.of(l.From)
+	if l.From == target.Outside {
+		callers = []*instance{nil}
+	}
+	for _, a := range callers {
 		for _, b := range e.of(l.To) {
 			if e.linkOf(a, b) == l {
 				return a, b, nil
@@ -130,25 +141,62 @@ func (e *Environment) endsOf(ctx context.Context, l target.Link) (ends, error) {
 		return ends{}, err
 	}
 	found := ends{caller: from, callee: to}
-	var infos [2]container.InspectResponse
-	for n, i := range []*instance{from, to} {
-		if infos[n], err = i.inspect(ctx); err != nil {
-			return ends{}, err
-		}
-		if infos[n].State.Pid == 0 {
-			return ends{}, fmt.Errorf("%s does not run", i.name)
-		}
-		if mode := infos[n].HostConfig.NetworkMode; mode.IsHost() || mode.IsContainer() {
-			return ends{}, fmt.Errorf("%s has no network of its own (network_mode: %s), so a fault on its links would hit others as well", i.name, mode)
-		}
-		found.started[n] = infos[n].State.StartedAt
+	if found.ports, err = portsOf(to.spec); err != nil {
+		return ends{}, err
 	}
-	found.callers, found.callees = shared(infos[0], infos[1]), shared(infos[1], infos[0])
+	callee, err := to.networked(ctx)
+	if err != nil {
+		return ends{}, err
+	}
+	found.started[1] = callee.State.StartedAt
+	if from == nil {
+		return e.outside(ctx, found, callee)
+	}
+	caller, err := from.networked(ctx)
+	if err != nil {
+		return ends{}, err
+	}
+	found.started[0] = caller.State.StartedAt
+	found.callers, found.callees = shared(caller, callee), shared(callee, caller)
 	if len(found.callers) == 0 {
 		return ends{}, fmt.Errorf("%s and %s share no network", from.name, to.name)
 	}
-	found.ports, err = portsOf(to.spec)
-	return found, err
+	return found, nil
+}
+
+// outside completes the ends of a link from outside: everybody but the services that share a network with the callee.
+func (e *Environment) outside(ctx context.Context, found ends, callee container.InspectResponse) (ends, error) {
+	found.callees, found.gateways = shared(callee, callee), gateways(callee)
+	for _, i := range e.instances {
+		if i == found.callee {
+			continue
+		}
+		info, err := i.inspect(ctx)
+		if err != nil {
+			return ends{}, err
+		}
+		found.services = append(found.services, shared(info, callee)...)
+	}
+	slices.SortFunc(found.gateways, netip.Addr.Compare)
+	if len(found.callees) == 0 {
+		return ends{}, fmt.Errorf("%s is in no network", found.callee.name)
+	}
+	return found, nil
+}
+
+// networked inspects an instance that must run, in a network of its own.
+func (i *instance) networked(ctx context.Context) (container.InspectResponse, error) {
+	info, err := i.inspect(ctx)
+	if err != nil {
+		return info, err
+	}
+	if info.State.Pid == 0 {
+		return info, fmt.Errorf("%s does not run", i.name)
+	}
+	if mode := info.HostConfig.NetworkMode; mode.IsHost() || mode.IsContainer() {
+		return info, fmt.Errorf("%s has no network of its own (network_mode: %s), so a fault on its links would hit others as well", i.name, mode)
+	}
+	return info, nil
 }
 
 // shared answers the addresses that a container has in networks in which the other one is as well.
@@ -178,74 +226,4 @@ func portsOf(s spec.Service) ([]uint16, error) {
 		all = append(all, uint16(n))
 	}
 	return all, nil
-}
-
-// tripper measures round trips from the caller's network namespace.
-type tripper struct {
-	*helper
-	ends ends
-}
-
-// RoundTrip implements target.Linker: it is measured where the caller is, on a fresh connection, until the whole answer is there.
-func (e *Environment) RoundTrip(ctx context.Context, l target.Link) (time.Duration, error) {
-	t, err := e.tripper(ctx, l)
-	if err != nil {
-		return 0, fmt.Errorf("round trip %s: %w", l, err)
-	}
-	began := time.Now()
-	text, err := t.Call(ctx, "status")
-	var s struct {
-		Took  target.Duration
-		Error string
-		Reset bool
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &s)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return time.Since(began), fmt.Errorf("round trip %s: %w", l, context.Cause(ctx))
-	case err != nil:
-		return time.Since(began), fmt.Errorf("round trip %s: %w", l, err)
-	case s.Reset:
-		err = fmt.Errorf("round trip %s: %w: %s", l, syscall.ECONNRESET, s.Error)
-	case s.Error != "":
-		err = fmt.Errorf("round trip %s: %s", l, s.Error)
-	}
-	return time.Duration(s.Took), err
-}
-
-// tripper is the one of a link; it is started anew after an end was.
-func (e *Environment) tripper(ctx context.Context, l target.Link) (*tripper, error) {
-	now, err := e.endsOf(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	port, ok := now.callee.httpPort()
-	if !ok {
-		return nil, fmt.Errorf("it is measured over HTTP, and %s has no port named http", l.To)
-	}
-	e.links.mu.Lock()
-	t := e.links.trips[l]
-	e.links.mu.Unlock()
-	if t != nil && t.ends.same(now) {
-		return t, nil
-	}
-	path := now.callee.spec.Ready.HTTP
-	if path == "" {
-		path = "/"
-	}
-	job, config := e.opts.Helpers.Jobs.RoundTrip("http://"+net.JoinHostPort(now.callees[0].String(), port.Port())+path, surveys)
-	h, err := e.hosts.start(ctx, job, config, inNetworkOf(now.caller.id))
-	if err != nil {
-		return nil, err
-	}
-	if t != nil {
-		t.release() // its end is seen to by Down
-	}
-	t = &tripper{helper: h, ends: now}
-	e.links.mu.Lock()
-	defer e.links.mu.Unlock()
-	e.links.trips[l] = t
-	return t, nil
 }

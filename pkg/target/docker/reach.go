@@ -35,6 +35,9 @@ func (i *instance) place(info container.InspectResponse) error {
 	if !ok {
 		return nil
 	}
+	if err := i.openDoor(info); err != nil {
+		return err
+	}
 	for _, b := range info.HostConfig.PortBindings[port] {
 		if i.elsewhere(b.HostIP) {
 			continue
@@ -52,7 +55,7 @@ func (i *instance) place(info container.InspectResponse) error {
 		return err
 	}
 	i.now = now
-	i.front, err = forward(i.current)
+	i.front, err = forward(func() (net.Conn, error) { return net.DialTimeout("tcp", i.current(), forwardDial) })
 	return err
 }
 
@@ -103,15 +106,18 @@ func (i *instance) current() string {
 }
 
 func (i *instance) close() error {
-	if i.front == nil {
-		return nil
+	var errs []error
+	for _, f := range []*forwarder{i.front, i.door} {
+		if f != nil {
+			errs = append(errs, f.close())
+		}
 	}
-	return i.front.close()
+	return errors.Join(errs...)
 }
 
 // readyURL is what answers 2xx when the instance is ready; empty if it has no such path.
 func (i *instance) readyURL() string {
-	if at := i.address(); at != "" && i.spec.Ready.HTTP != "" {
+	if at := i.measured(); at != "" && i.spec.Ready.HTTP != "" {
 		return "http://" + at + i.spec.Ready.HTTP
 	}
 	return ""
@@ -119,10 +125,10 @@ func (i *instance) readyURL() string {
 
 // outlasts is the part of readyURL that outlasts this process: a forwarder does not.
 func (i *instance) outlasts() string {
-	if i.front != nil {
+	if i.front != nil || i.fixed == "" || i.spec.Ready.HTTP == "" {
 		return ""
 	}
-	return i.readyURL()
+	return "http://" + i.fixed + i.spec.Ready.HTTP
 }
 
 // askReady looks once whether it is ready: its path answers, else the engine's health check says so, else its port takes connections; with none of them, running is ready.
@@ -147,20 +153,24 @@ func (i *instance) readyNow(ctx context.Context, info container.InspectResponse)
 		return target.AskReady(ctx, url, "")
 	case at == "":
 		return nil
+	case i.door != nil:
+		return takes(i.enterDoor)
 	case i.front != nil:
 		at = i.current() // the front takes every connection
 	}
-	return takes(ctx, at)
+	return takes(func() (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	})
 }
 
 // serveWithin is how long a connection must last: what publishes a port takes each, and ends at once those that nobody in the container takes.
 const serveWithin = 150 * time.Millisecond
 
-// takes is nil if somebody in the container takes connections at an address.
-func takes(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+// takes is nil if somebody in the container takes connections.
+func takes(dial func() (net.Conn, error)) error {
+	conn, err := dial()
 	if err != nil {
 		return err
 	}
@@ -169,7 +179,7 @@ func takes(ctx context.Context, address string) error {
 		return err
 	}
 	if _, err := conn.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("a connection to %s ends at once: %w", address, err)
+		return fmt.Errorf("a connection to %s ends at once: %w", conn.RemoteAddr(), err)
 	}
 	return nil
 }
