@@ -4,7 +4,7 @@ export CGO_ENABLED ?= 0
 BIN := bin/chaos
 EXPERIMENTS ?= experiments/*.yaml
 # Packages in which goroutines meet: tested with the race detector, which needs a C compiler.
-RACE := ./cmd/... $(addprefix ./pkg/,agent dag executor fault/... guard journal mask metrics probe progress proc target/... traffic)
+RACE := ./cmd/... $(addprefix ./pkg/,agent dag executor fault/... guard impair journal mask metrics probe progress proc target/... traffic)
 # How long each fuzz target runs, and which ones: a regular expression.
 FUZZTIME ?= 1m
 FUZZ ?= .
@@ -13,7 +13,7 @@ FUZZ ?= .
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: all build test race run weakened killed repeated compose fuzz lint generate bench images clean
+.PHONY: all build test race run weakened killed repeated compose fuzz lint generate bench bench-peers images clean
 
 all: build
 
@@ -43,8 +43,9 @@ repeated: ## the shipped experiments a hundred times, and thirty times with a bu
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 100
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 30 -repeated.busy 1
 
-compose: ## every experiment that containers can carry out, on the project's own Compose file; needs Docker
+compose: ## every experiment on the project's own Compose file, and a hundred kills there at random moments; half an hour, needs Docker
 	go test ./experiments -run TestTheSameFilesOnCompose -v -timeout 1h -args -compose.runs all
+	go test ./experiments -run TestKilledOnCompose -v -timeout 2h -args -compose.kills 100
 
 lint:
 	.ci/lint
@@ -54,6 +55,11 @@ generate:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-peers: ## faults on containers beside Toxiproxy and the engine's own calls; needs Docker
+	go test ./pkg/impair -run '^$$' -bench DelayError -benchtime 100x
+	go test ./pkg/impair -run '^$$' -bench Stream -benchtime 8x
+	go test ./pkg/target/docker -run TestOnset -v -args -onset.times 15
 
 images: ## what docker-compose.yml starts: static binaries on nothing
 	mkdir -p bin/images/data

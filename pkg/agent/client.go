@@ -121,6 +121,29 @@ func (c *Client) await(ctx context.Context, id int) (json.RawMessage, error) {
 			}
 			return nil, errors.Join(ErrEnded, c.readErr)
 		case <-ctx.Done():
+			return c.late(ctx, id)
+		}
+	}
+}
+
+// answerGrace is how much longer than its limit an answer is waited for: a helper that ran into the limit says so.
+const answerGrace = 250 * time.Millisecond
+
+// late waits a moment for what a helper says of a limit that it has run into.
+func (c *Client) late(ctx context.Context, id int) (json.RawMessage, error) {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, context.Cause(ctx)
+	}
+	over := time.After(answerGrace)
+	for {
+		select {
+		case a := <-c.answers:
+			if a.ID == id {
+				return a.result()
+			}
+		case <-c.ended:
+			return nil, errors.Join(ErrEnded, c.readErr)
+		case <-over:
 			return nil, context.Cause(ctx)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -29,6 +28,8 @@ type RoundTripStatus struct {
 	Took  target.Duration `json:"took"`
 	Error string          `json:"error,omitempty"`
 	Reset bool            `json:"reset,omitempty"` // the error is that the connection was reset
+	// Unanswered means that the error is a time limit: nothing came back.
+	Unanswered bool `json:"unanswered,omitempty"`
 }
 
 type roundTrip struct {
@@ -50,18 +51,25 @@ func newRoundTrip(config json.RawMessage) (job, error) {
 func (j *roundTrip) inject(ctx context.Context) (any, error) { return j.status(ctx) }
 func (j *roundTrip) revert(context.Context) error            { return nil }
 
-// status makes one round trip. It ends with the caller's patience.
+// tripWithin is how long a trip may take whose caller sets no limit.
+const tripWithin = 10 * time.Second
+
+// status makes one round trip. Half of the time that its caller waits is for the connection, half for the answer.
 func (j *roundTrip) status(ctx context.Context) (any, error) {
+	within := tripWithin
+	if by, ok := ctx.Deadline(); ok {
+		within = time.Until(by) / 2
+	}
 	var s RoundTripStatus
 	err := j.from.Try(func(port int) error {
-		began := time.Now()
-		_, err := target.Fetch(ctx, &net.TCPAddr{Port: port}, j.url)
-		s.Took = target.Duration(time.Since(began))
+		took, err := target.RoundTrip(ctx, &net.TCPAddr{Port: port}, j.url, within)
+		s.Took = target.Duration(took)
 		return err
 	})
 	if err != nil {
 		s.Error = err.Error()
-		s.Reset = errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) || errors.Is(err, io.EOF)
+		s.Reset = errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+		s.Unanswered = errors.Is(err, target.ErrUnanswered) || errors.Is(err, context.DeadlineExceeded)
 	}
 	return s, nil
 }

@@ -82,7 +82,7 @@ func Catalogue() []Kind {
 		},
 		{
 			Name:  "network.reset",
-			Doc:   "Resets the connections over a link, those that exist and each new one.",
+			Doc:   "Resets the connections over a link, those that exist, once something is sent on them, and each new one.",
 			Needs: []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
 			Proof: "a new connection is reset, and callers try the link meanwhile",
 			New:   newReset, Revert: revertLink,
@@ -97,7 +97,7 @@ func Catalogue() []Kind {
 		},
 		{
 			Name:   "network.corrupt",
-			Doc:    "Changes a bit in packets of a link. Their receiver throws them away, as their checksum is wrong, and TCP sends them again.",
+			Doc:    "Changes a bit of the payload in packets of a link. Their receiver throws them away, as their checksum is wrong, and TCP sends them again.",
 			Params: []Param{probability},
 			Needs:  []target.Capability{target.CanImpair, target.CanPackets}, Duration: DurationRequired, Link: true,
 			Proof: "the link shows the fault, and packets are changed meanwhile",

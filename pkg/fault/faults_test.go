@@ -177,7 +177,7 @@ func TestAllLinksOfAService(t *testing.T) {
 	}
 	w.pid(t)
 	e, err := f.Check(soon(t))
-	wantEffect(t, "check", e, err, true, "a -> b: 1 new connection, ", "outside -> b: no traffic met the delay of 30ms on requests")
+	wantEffect(t, "check", e, err, true, "a -> b: 1 connection attempt, ", "outside -> b: no traffic met the delay of 30ms on requests")
 	if e.Readings["a -> b: connections"] != 1 || e.Readings["outside -> b: connections"] != 0 {
 		t.Errorf("got %v", e.Readings)
 	}

@@ -113,6 +113,9 @@ func (l *onLink) name() string { return l.Link.String() }
 
 // Prepare implements Fault.
 func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
+	if err := l.linker.ArmLink(ctx, l.Link, l.id, l.effect.impairment()); err != nil {
+		return nil, err
+	}
 	for range baselines {
 		took, err := l.trip(ctx, tripLimit)
 		if err != nil {
@@ -126,18 +129,13 @@ func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.linker.ArmLink(ctx, l.Link, l.id, l.effect.impairment()); err != nil {
-		return nil, err
-	}
 	return []target.Undo{{Kind: l.kind, Target: l.linker.Ref(l.Link), Data: data, Manual: rollback}}, nil
 }
 
 // trip measures one round trip.
 func (l *onLink) trip(ctx context.Context, limit time.Duration) (time.Duration, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
-	defer cancel()
-	took, err := l.linker.RoundTrip(ctx, l.Link)
-	if err != nil && ctx.Err() != nil {
+	took, err := l.linker.RoundTrip(ctx, l.Link, limit)
+	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return took, err
@@ -174,7 +172,7 @@ func (l *onLink) moved(ctx context.Context) (target.LinkStats, error) {
 	now, err := l.linker.Stats(ctx, l.Link, l.id)
 	return target.LinkStats{
 		Connections: now.Connections - l.since.Connections, BytesIn: now.BytesIn - l.since.BytesIn, BytesOut: now.BytesOut - l.since.BytesOut,
-		Changed: now.Changed - l.since.Changed,
+		Packets: now.Packets - l.since.Packets, Changed: now.Changed - l.since.Changed, Missed: now.Missed - l.since.Missed,
 	}, err
 }
 
@@ -199,10 +197,15 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 		e.Summary = fmt.Sprintf("%s: %s is not on the link", l.name(), l.effect.held())
 	case !on:
 		e.Summary = fmt.Sprintf("%s: %s is no longer on the link", l.name(), l.effect.held())
+	case moved.Missed*100 > moved.Packets:
+		e.Proven = false
+		e.Summary = fmt.Sprintf("%s: %d of %s passed by %s, because there were too many", l.name(), moved.Missed, count(moved.Packets+moved.Missed, "packet"), l.effect.held())
+	case !l.effect.met(moved) && moved.Packets > 0:
+		e.Summary = fmt.Sprintf("%s: none of %s was hit by %s", l.name(), count(moved.Packets, "packet"), l.effect.held())
 	case !l.effect.met(moved):
 		e.Summary = fmt.Sprintf("%s: no traffic met %s", l.name(), l.effect.held())
 	default:
-		e.Summary = fmt.Sprintf("%s: %s, %s from callers and %s to them met %s", l.name(), count(moved.Connections, "new connection"),
+		e.Summary = fmt.Sprintf("%s: %s, %s from callers and %s to them met %s", l.name(), count(moved.Connections, "connection attempt"),
 			count(moved.BytesIn, "byte"), count(moved.BytesOut, "byte"), l.effect.held())
 	}
 	return e, nil
@@ -211,7 +214,8 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 // Revert implements Fault.
 func (l *onLink) Revert(ctx context.Context) (Effect, error) {
 	if !l.touched {
-		return Effect{Proven: true, Summary: l.name() + ": nothing was done, so there is nothing to revert"}, nil
+		err := restore(ctx, l.linker, linkUndo{Link: l.Link, Name: l.id}) // what was only readied
+		return Effect{Proven: err == nil, Summary: l.name() + ": nothing was done, so there is nothing to revert"}, err
 	}
 	if err := restore(ctx, l.linker, linkUndo{Link: l.Link, Name: l.id}); err != nil {
 		return Effect{}, err

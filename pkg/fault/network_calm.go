@@ -52,18 +52,31 @@ func (l *onLink) others(ctx context.Context) (string, error) {
 	return "it is under " + strings.Join(names, " and ") + " as well", nil
 }
 
-// cannotAnswer says why nobody could answer at the far end, "" if nothing keeps it from answering.
+// cannotAnswer says why no round trip can be made, "" if nothing keeps the ends of the link from it.
 func (l *onLink) cannotAnswer(ctx context.Context) string {
+	for _, end := range [][2]string{{l.To, l.ToInstance}, {l.From, l.FromInstance}} {
+		if why := l.down(ctx, end[0], end[1]); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// down says why a service, or one instance of it, is not there for a round trip; "" if one of its instances is, or if that is not known.
+func (l *onLink) down(ctx context.Context, service, instance string) string {
 	inspector, ok := l.runtime.(target.Inspector)
-	if !ok {
+	if !ok || service == target.Outside {
 		return ""
 	}
-	callees, err := l.runtime.Resolve(ctx, target.Selection{Services: []string{l.To}})
+	all, err := l.runtime.Resolve(ctx, target.Selection{Services: []string{service}})
 	if err != nil {
 		return ""
 	}
 	var why []string
-	for _, t := range callees {
+	for _, t := range all {
+		if instance != "" && t.Instance != instance {
+			continue
+		}
 		st, err := inspector.Inspect(ctx, t)
 		switch {
 		case err != nil || st.Ready:

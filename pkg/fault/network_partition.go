@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,13 +25,11 @@ func (partition) held() string { return "the partition" }
 
 func (partition) felt(ctx context.Context, on *onLink) (Effect, error) {
 	limit := max(silence, 2*on.before)
-	waiting, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	took, err := on.linker.RoundTrip(waiting, on.Link)
-	silent := err != nil && waiting.Err() != nil
+	took, err := on.trip(ctx, limit)
 	if ctx.Err() != nil {
 		return Effect{}, context.Cause(ctx)
 	}
+	silent := errors.Is(err, target.ErrUnanswered)
 	e := Effect{Proven: silent, Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before), "silent_ms": milliseconds(took)}}
 	switch {
 	case silent:

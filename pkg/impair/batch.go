@@ -49,6 +49,11 @@ func (b *batch) add(kind uint16, flags netlink.HeaderFlags, attrs ...netlink.Att
 	b.messages = append(b.messages, message(kind, netlink.Request|netlink.Acknowledge|flags, attrs...))
 }
 
+// table adds a table that ends with its connection.
+func (b *batch) table(name string) {
+	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, text(unix.NFTA_TABLE_NAME, name), number(unix.NFTA_TABLE_FLAGS, tableOwner))
+}
+
 // chain adds a chain of filters at a hook.
 func (b *batch) chain(table, name string, hook, priority int32) {
 	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, text(unix.NFTA_CHAIN_TABLE, table), text(unix.NFTA_CHAIN_NAME, name),

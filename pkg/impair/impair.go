@@ -2,7 +2,8 @@
 // calling process sees them. It needs Linux 5.12 and the capability NET_ADMIN in that namespace.
 //
 // Packets are held on arrival and not on departure, where a held packet would count against its sender's small queue and starve a stream of its own. What is in the kernel
-// belongs to sockets of this process: when it ends, however it ends, the kernel removes it and everything flows as before.
+// belongs to sockets of this process: when it ends, however it ends, the kernel removes it and everything flows as before. What is held at a kill is lost, and what other
+// faults hold in the same namespace when a fault begins or ends there may be: the kernel drops it.
 package impair
 
 import (
@@ -11,6 +12,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -68,7 +70,7 @@ type Counts struct {
 	Bytes       int64 `json:"bytes"`       // of payload, what was sent again included
 	Packets     int64 `json:"packets"`
 	Changed     int64 `json:"changed"` // packets that were dropped, spoiled, or let overtake
-	// Missed is packets that the kernel could not hand over: they passed, or were lost where nothing is to pass.
+	// Missed is packets that came too fast, or that there were too many of: they passed, or were lost where nothing is to pass.
 	Missed int64 `json:"missed"`
 }
 
@@ -121,8 +123,10 @@ func Check(l Link, f Fault) error { return errors.Join(l.check(), f.check()) }
 
 // Impairment is a fault at work. It is safe for concurrent use.
 type Impairment struct {
+	loop *loop
+
+	mu    sync.Mutex
 	rules *table
-	loop  *loop
 }
 
 // Start puts a fault on a link and returns when it is there.
@@ -145,11 +149,20 @@ func Start(l Link, f Fault) (*Impairment, error) {
 func (i *Impairment) Counts() Counts { return i.loop.counts() }
 
 // On reads back whether the fault is on the link; nil if it is.
-func (i *Impairment) On() error { return errors.Join(i.loop.failure(), i.rules.whole()) }
+func (i *Impairment) On() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := i.rules.whole(); err != nil {
+		return err
+	}
+	return errors.Join(i.loop.failure(), i.loop.queue.bound())
+}
 
 // Stop takes the fault off the link: what is held is let go at once, in its order. It verifies that nothing is left, and is idempotent.
 func (i *Impairment) Stop() error {
-	// Nothing new may come before what is held has gone: the kernel drops what is still held when a hook goes.
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	// Nothing new may come before what is held has gone: the kernel drops what is still held in the namespace when a hook goes.
 	err := i.rules.empty()
 	return errors.Join(err, i.loop.stop(), i.rules.remove())
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,11 +23,10 @@ func TestDelay(t *testing.T) {
 	port, elsewhere := echo(t), echo(t)
 	old, old6 := connected(t, caller, callee, port), connected(t, caller6, callee6, port)
 	untouched := map[string]net.Conn{"another peer": connected(t, other, callee, port), "another port": connected(t, caller, callee, elsewhere)}
-	before := fastest(t, old)
 	i := started(t, requests(port), Fault{Delay: delay})
 	for name, c := range map[string]net.Conn{"IPv4": old, "IPv6": old6, "a new connection": connected(t, caller, callee, port)} {
-		if took := fastest(t, c); took < before+delay {
-			t.Errorf("%s: a round trip took %v, %v before a delay of %v", name, took, before, delay)
+		if took := fastest(t, c); took < delay {
+			t.Errorf("%s: a round trip took %v under a delay of %v", name, took, delay)
 		}
 	}
 	for name, c := range untouched {
@@ -287,6 +287,53 @@ func TestKilled(t *testing.T) {
 	}
 	if _, err := trip(connected(t, caller, callee, port), time.Second); err != nil {
 		t.Errorf("after the kill: %v", err)
+	}
+}
+
+// More packets than can be held are counted, and pass.
+func TestTooManyPackets(t *testing.T) {
+	in, err := net.ListenUDP("udp", &net.UDPAddr{IP: callee.AsSlice()})
+	must(t, err)
+	defer in.Close()
+	i := started(t, requests(uint16(in.LocalAddr().(*net.UDPAddr).Port)), Fault{Delay: time.Minute})
+	out, err := net.DialUDP("udp", &net.UDPAddr{IP: caller.AsSlice()}, in.LocalAddr().(*net.UDPAddr))
+	must(t, err)
+	defer out.Close()
+	for range maxHeld + 1000 {
+		_, err := out.Write([]byte("x"))
+		must(t, err)
+	}
+	eventually(t, "some are missed", func() bool {
+		_, err := out.Write([]byte("x")) // by its number it is seen how many there were
+		must(t, err)
+		return i.Counts().Missed > 0
+	})
+	must(t, in.SetReadDeadline(time.Now().Add(5*time.Second)))
+	if _, err := in.Read(make([]byte, 8)); err != nil {
+		t.Errorf("what cannot be held does not pass: %v", err)
+	}
+}
+
+// Faults come and go beside each other, and none takes another one along.
+func TestFaultsBesideEachOther(t *testing.T) {
+	port := echo(t)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			for range 20 {
+				i, err := Start(requests(port), Fault{Delay: time.Millisecond})
+				if err == nil {
+					err = errors.Join(i.On(), i.Stop())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	both.Wait()
+	if n := tables(t); n != 0 {
+		t.Errorf("%d tables are left", n)
 	}
 }
 

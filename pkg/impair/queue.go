@@ -4,6 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -41,7 +45,9 @@ const (
 // queue is where the kernel hands packets over and waits for a verdict on each. It is used by one goroutine.
 type queue struct {
 	fd     int
+	port   uint32 // its netlink port
 	number uint16
+	last   uint32 // id of the latest packet: they are consecutive
 	in     []byte
 	out    []byte // verdicts to be sent
 }
@@ -59,7 +65,7 @@ func openQueue(f Fault) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{fd: fd, in: make([]byte, 1<<17)}
+	q := &queue{fd: fd, port: drawPort(), in: make([]byte, 1<<17)}
 	if err := q.set(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("have packets handed over: %w", err), unix.Close(fd))
 	}
@@ -67,7 +73,7 @@ func openQueue(f Fault) (*queue, error) {
 }
 
 func (q *queue) set(f Fault) error {
-	if err := unix.Bind(q.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Bind(q.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: q.port}); err != nil {
 		return err
 	}
 	if unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketRoom) != nil {
@@ -152,38 +158,72 @@ func await(fd int, within time.Duration) error {
 	return err
 }
 
-// receive calls each for the packets that wait, at most so many, and answers how many the kernel says it has lost. It does not wait.
-func (q *queue) receive(most int, each func(arrived)) (lost int64, err error) {
+// receive calls each for the packets that wait, at most so many, and answers how many did not fit the socket before them. It does not wait.
+func (q *queue) receive(most int, each func(arrived)) (missed int64, err error) {
+	next := func(a arrived) {
+		if q.last != 0 {
+			missed += int64(a.id - q.last - 1)
+		}
+		q.last = a.id
+		each(a)
+	}
 	for range most {
 		n, _, err := unix.Recvfrom(q.fd, q.in, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
-			return lost, nil
-		case errors.Is(err, unix.ENOBUFS):
-			lost++
+			return missed, nil
+		case errors.Is(err, unix.ENOBUFS): // how many were lost shows in the next one's id
 		case err != nil:
-			return lost, fmt.Errorf("read packets: %w", err)
+			return missed, fmt.Errorf("read packets: %w", err)
 		default:
-			read(q.in[:n], each)
+			if err := read(q.in[:n], next); err != nil {
+				return missed, err
+			}
 		}
 	}
-	return lost, nil
+	return missed, nil
 }
 
-// read takes the packets out of what the kernel has sent.
-func read(b []byte, each func(arrived)) {
+// bound looks whether the kernel still has the queue as ours.
+func (q *queue) bound() error {
+	const list = "/proc/self/net/netfilter/nfnetlink_queue"
+	text, err := os.ReadFile(list)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // there are kernels without it
+	}
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) > 1 && f[0] == strconv.Itoa(int(q.number)) && f[1] == strconv.Itoa(int(q.port)) {
+			return nil
+		}
+	}
+	return errors.New("the kernel hands no packets over any more")
+}
+
+// read takes the packets out of what the kernel has sent. That it does not have a packet any more on which there was a verdict is no error.
+func read(b []byte, each func(arrived)) error {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		length := int(binary.NativeEndian.Uint32(b))
 		if length < unix.NLMSG_HDRLEN || length > len(b) {
-			return
+			return nil
 		}
-		if binary.NativeEndian.Uint16(b[4:]) == msgPacket && length >= unix.NLMSG_HDRLEN+4 {
-			if p, ok := readPacket(b[unix.NLMSG_HDRLEN+4 : length]); ok {
+		body := b[unix.NLMSG_HDRLEN:length]
+		switch kind := binary.NativeEndian.Uint16(b[4:]); {
+		case kind == msgPacket && len(body) >= 4:
+			if p, ok := readPacket(body[4:]); ok {
 				each(p)
+			}
+		case kind == unix.NLMSG_ERROR && len(body) >= 4:
+			if code := unix.Errno(-int32(binary.NativeEndian.Uint32(body))); code != 0 && code != unix.ENOENT {
+				return fmt.Errorf("the kernel refuses a verdict: %w", code)
 			}
 		}
 		b = b[min(len(b), align(length)):]
 	}
+	return nil
 }
 
 func align(n int) int { return (n + 3) &^ 3 }
@@ -240,16 +280,16 @@ func (q *queue) decide(id, verdict uint32, data []byte) {
 // sentAtOnce is how many bytes of verdicts go into one message: more would not fit the socket.
 const sentAtOnce = 32 << 10
 
-// flush sends the verdicts that were noted. One on a packet that the kernel no longer has is none.
+// flush sends the verdicts that were noted.
 func (q *queue) flush() error {
 	if len(q.out) == 0 {
 		return nil
 	}
-	err := unix.Sendto(q.fd, q.out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-	q.out = q.out[:0]
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINTR) {
-		return nil
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Sendto(q.fd, q.out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	}
+	q.out = q.out[:0]
 	if err != nil {
 		return fmt.Errorf("send verdicts: %w", err)
 	}

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -38,20 +38,62 @@ type table struct {
 
 // install makes the rules that hand the link's packets to a queue, and with reset those that refuse what comes of them.
 func install(l Link, queue uint16, reset bool) (*table, error) {
-	// A kernel has one of two ways to hand packets over, or both.
+	way, err := wayTo(queue)
+	if err != nil {
+		return nil, fmt.Errorf("put the fault on the link (that takes Linux 5.12 with nftables and NFQUEUE): %w", err)
+	}
+	t, err := dialTable()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fill(l, way, reset); err != nil {
+		return nil, errors.Join(fmt.Errorf("put the fault on the link: %w", err), t.conn.Close())
+	}
+	return t, nil
+}
+
+// dialTable makes a connection that will own a table of its own name. Its port is drawn, too: one that the kernel gives may just have been another's, whose end would then take
+// our table along.
+func dialTable() (*table, error) {
+	port := drawPort()
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{PID: port})
+	if err != nil {
+		return nil, err
+	}
+	return &table{conn: conn, name: fmt.Sprintf("chaos-%08x", port)}, nil
+}
+
+// drawPort answers a netlink port that nobody else has, as good as certainly: the kernel's own begin with the process's number or are negative.
+func drawPort() uint32 { return 1<<30 | rand.Uint32N(1<<30) }
+
+// wayTo finds which of the two ways this kernel has to hand packets over. They are tried without a hook: the end of a hook drops what other faults hold.
+func wayTo(queue uint16) (expr.Any, error) {
 	ways := []expr.Any{
 		&expr.Queue{Num: queue, Flag: expr.QueueFlagBypass},
 		&expr.Target{Name: "NFQUEUE", Rev: 3, Info: handOver(queue)},
 	}
 	var errs []error
 	for _, way := range ways {
-		t, err := installBy(l, queue, way, reset)
+		err := try(way)
 		if err == nil {
-			return t, nil
+			return way, nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("put the fault on the link (that takes Linux 5.12 with nftables and NFQUEUE): %w", errors.Join(errs...))
+	return nil, errors.Join(errs...)
+}
+
+// try sees whether the kernel takes a rule, in a table that ends at once.
+func try(way expr.Any) error {
+	t, err := dialTable()
+	if err != nil {
+		return err
+	}
+	b := &batch{}
+	b.table(t.name)
+	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, text(unix.NFTA_CHAIN_TABLE, t.name), text(unix.NFTA_CHAIN_NAME, arrival))
+	b.rule(t.name, arrival, []expr.Any{way})
+	return errors.Join(b.commit(t.conn), t.conn.Close())
 }
 
 // handOver is struct xt_NFQ_info_v3: the queue, one of one, and that packets pass where nobody listens to it.
@@ -65,14 +107,10 @@ func handOver(queue uint16) *xt.Unknown {
 	return &info
 }
 
-func installBy(l Link, queue uint16, way expr.Any, reset bool) (*table, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return nil, err
-	}
-	t := &table{conn: conn, name: fmt.Sprintf("chaos-%d-%d", os.Getpid(), queue)}
+// fill makes the table with all its rules, and reads back that they are there.
+func (t *table) fill(l Link, way expr.Any, reset bool) error {
 	b := &batch{}
-	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, text(unix.NFTA_TABLE_NAME, t.name), number(unix.NFTA_TABLE_FLAGS, tableOwner))
+	b.table(t.name)
 	first, then := int32(prerouting), int32(localIn)
 	if l.Side == Replies {
 		first, then = localOut, localOut
@@ -89,13 +127,10 @@ func installBy(l Link, queue uint16, way expr.Any, reset bool) (*table, error) {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}},
 			&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
 	}
-	if err = b.commit(conn); err == nil {
-		err = t.whole()
+	if err := b.commit(t.conn); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return t, nil
+	return t.whole()
 }
 
 // rulesOf adds the rules for one chain and answers how many: what is not meant passes first, then comes a rule for each peer, protocol and port.

@@ -17,7 +17,7 @@ type verdict struct {
 // Limits of what a shaper remembers.
 const (
 	maxBacklog = 4 * time.Second // a packet for a slow connection that would begin later than this is dropped, as a full queue does
-	flowsKept  = 4096            // beyond that, those that are past are forgotten
+	flowsKept  = 4096            // connections that are remembered in any case
 )
 
 // shaper decides what becomes of packets. It is pure, but for its random numbers: time is given to it.
@@ -25,6 +25,7 @@ type shaper struct {
 	Fault
 	random *rand.Rand
 	flows  map[flow]*course
+	sweep  int // with so many flows, those that are past are forgotten
 }
 
 // course is how far one direction of a connection has come.
@@ -34,7 +35,7 @@ type course struct {
 }
 
 func newShaper(f Fault, seed uint64) *shaper {
-	return &shaper{Fault: f, random: rand.New(rand.NewPCG(seed, 1)), flows: map[flow]*course{}}
+	return &shaper{Fault: f, random: rand.New(rand.NewPCG(seed, 1)), flows: map[flow]*course{}, sweep: flowsKept}
 }
 
 func (s *shaper) decide(p packet, now time.Duration) verdict {
@@ -51,11 +52,11 @@ func (s *shaper) decide(p packet, now time.Duration) verdict {
 	if s.Delay == 0 && s.Rate == 0 {
 		return v
 	}
-	if s.chance(s.Reorder) {
-		v.changed = true
-		return v // without a delay it overtakes what is held
-	}
 	c := s.course(p.flow, now)
+	if s.chance(s.Reorder) {
+		v.changed = v.changed || c.last > now // it overtakes what is held
+		return v
+	}
 	v.at += s.delay()
 	if s.Rate > 0 && p.payload > 0 {
 		begin := max(now, c.free)
@@ -84,12 +85,13 @@ func (s *shaper) course(f flow, now time.Duration) *course {
 	if c := s.flows[f]; c != nil {
 		return c
 	}
-	if len(s.flows) >= flowsKept {
+	if len(s.flows) >= s.sweep {
 		for other, c := range s.flows {
 			if c.last < now && c.free < now {
 				delete(s.flows, other)
 			}
 		}
+		s.sweep = max(flowsKept, 2*len(s.flows))
 	}
 	c := &course{}
 	s.flows[f] = c

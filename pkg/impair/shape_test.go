@@ -74,6 +74,20 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// A packet overtakes only if there is one to be overtaken.
+func TestOvertaking(t *testing.T) {
+	s := newShaper(Fault{Delay: 10 * time.Millisecond, Reorder: 1}, 1)
+	if v := s.decide(one, 0); v.changed || v.at != 0 {
+		t.Errorf("alone: %+v", v)
+	}
+	s.Reorder = 0
+	s.decide(one, time.Second)
+	s.Reorder = 1
+	if v := s.decide(one, time.Second+time.Millisecond); !v.changed || v.at != time.Second+time.Millisecond {
+		t.Errorf("behind one that is held: %+v", v)
+	}
+}
+
 // A shaper does not remember connections for ever.
 func TestFlowsAreForgotten(t *testing.T) {
 	s := newShaper(Fault{Delay: time.Millisecond}, 1)
@@ -137,7 +151,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%+v of %d bytes", p, length)
 		}
 		newShaper(Fault{}, 1).spoil(b, p)
-		read(b, func(a arrived) {
+		_ = read(b, func(a arrived) {
 			if a.length < len(a.data) {
 				t.Errorf("%d bytes of %d", len(a.data), a.length)
 			}

@@ -26,8 +26,8 @@ func site() Site {
 		Environment: spec.Environment{
 			Target: "process", Thresholds: map[string]string{"p99": "400ms"},
 			Services: map[string]spec.Service{
-				"service-a": {Links: []string{"service-b"}},
-				"service-b": {Databases: map[string]string{"orders": "x.db"}},
+				"service-a": {Ports: map[string]string{"http": "5000"}, Links: []string{"service-b"}},
+				"service-b": {Ports: map[string]string{"http": "5001"}, Databases: map[string]string{"orders": "x.db"}},
 			},
 		},
 		Faults: []fault.Kind{
@@ -195,7 +195,9 @@ func TestWhatAPlanRefuses(t *testing.T) {
 	sent := func(name string) []string {
 		return []string{"path: /work, rate: 50/s", `path: /work, rate: 50/s, headers: {Authorization: "Bearer ${secret.` + name + `}"}`}
 	}
-	dimension, lonely := site(), site()
+	dimension, lonely, deaf := site(), site(), site()
+	deaf.Environment.Services["service-a"] = spec.Service{Links: []string{"service-b", "service-c"}}
+	deaf.Environment.Services["service-c"] = spec.Service{Ports: map[string]string{"sql": "5432"}}
 	lonely.Environment.Services["hermit"] = spec.Service{}
 	dimension.Environment.Thresholds["p99"] = "80%"
 	for name, c := range map[string]struct {
@@ -209,6 +211,7 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"no link":                                {site(), []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-a}"}, "no link from service-a to service-a"},
 		"link the other way":                     {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, to: service-a}"}, "no link from service-b to service-a"},
 		"all its links, which the target cannot": {oneLink(), []string{"{service: service-a, to: service-b}", "{service: service-a}"}, "cannot impair all links of a service at once"},
+		"no way to prove it":                     {deaf, []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-c}"}, "service-c has no port named http"},
 		"a list half linked":                     {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], to: service-b}"}, "no link from service-b to service-b"},
 		"a pick half linked":                     {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], pick: random, to: service-b}"}, "no link from service-b to service-b"},
 		"no link at all":                         {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit}"}, "hermit has no link"},

@@ -166,6 +166,9 @@ func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
 	if !b.service(pointer, f.To) {
 		return
 	}
+	if callee, known := b.site.Environment.Services[f.To]; known && callee.Ports[spec.HTTPPort] == "" {
+		b.value(pointer, "target", "see ports in chaos.yaml", "a fault on a link is proven by a request over it, and %s has no port named %s", f.To, spec.HTTPPort)
+	}
 	for _, from := range f.mayHit() {
 		if service, known := b.site.Environment.Services[from]; known && !slices.Contains(service.Links, f.To) {
 			b.value(pointer, "target", b.otherWay(from, f.To), "there is no link from %s to %s", from, f.To)

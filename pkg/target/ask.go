@@ -18,13 +18,17 @@ const (
 
 // Fetch sends a GET on a fresh connection, from an address of this machine (nil: any), and reads the answer to its end. A redirect is an answer.
 func Fetch(ctx context.Context, from net.Addr, url string) (*http.Response, error) {
+	return fetch(ctx, &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: from}).DialContext},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, url)
+}
+
+// fetch sends a GET and reads the answer to its end.
+func fetch(ctx context.Context, client *http.Client, url string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
-	}
-	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: from}).DialContext},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -45,8 +45,10 @@ type LinkStats struct {
 	Connections int64 `json:"connections"`
 	BytesIn     int64 `json:"bytes_in"`  // from the caller
 	BytesOut    int64 `json:"bytes_out"` // to the caller
-	// Changed is how many packets were lost, changed or let overtake, where the target deals with packets.
+	// Where the target deals with packets: how many the fault met, how many of them were lost, changed or let overtake, and how many passed by because there were too many.
+	Packets int64 `json:"packets,omitempty"`
 	Changed int64 `json:"changed,omitempty"`
+	Missed  int64 `json:"missed,omitempty"`
 }
 
 // Linker puts faults on links, also on connections that already exist.
@@ -62,9 +64,9 @@ type Linker interface {
 	Impair(ctx context.Context, l Link, name string, f LinkFault) error
 	// Stats counts what passes the link. Only the difference of two answers means something, and only while the fault of this name is on the link.
 	Stats(ctx context.Context, l Link, name string) (LinkStats, error)
-	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path.
-	// A timeout or a refused connection is returned as an error together with the time it took.
-	RoundTrip(ctx context.Context, l Link) (time.Duration, error)
+	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path, as the function RoundTrip does it. What it takes
+	// to begin with it is not measured, and has no part in within. A refused connection, or ErrUnanswered, comes with the time that it took.
+	RoundTrip(ctx context.Context, l Link, within time.Duration) (time.Duration, error)
 }
 
 // LinkRestorer takes faults off links, also from a fresh process.

@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -30,12 +32,12 @@ func (i *instance) openDoor(info container.InspectResponse) error {
 	}
 	i.inside = i.insideOf(info)
 	conn, err := i.enterDoor()
-	if err != nil {
+	switch {
+	case err == nil:
+		_ = conn.Close() // nothing was sent
+	case !errors.Is(err, syscall.ECONNREFUSED): // which is an answer: it does not listen yet
 		i.inside = ""
 		return nil //nolint:nilerr // it is reached in another way
-	}
-	if err := conn.Close(); err != nil {
-		return err
 	}
 	i.door, err = forward(i.enterDoor)
 	return err

@@ -96,11 +96,7 @@ func (h *hosts) close(ctx context.Context) error {
 		open = append(open, e)
 	}
 	h.mu.Unlock()
-	var errs []error
-	for _, e := range open {
-		errs = append(errs, e.Close(ctx))
-	}
-	return errors.Join(errs...)
+	return together(len(open), func(n int) error { return open[n].Close(ctx) })
 }
 
 // helper is this program in a container of its own, told what to do over its standard input. When that ends, with the runner at the latest, it reverts and exits, and

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,6 +94,9 @@ func (e *Environment) ArmLink(ctx context.Context, l target.Link, name string, f
 	if err := e.Restore(ctx, l, name); err != nil {
 		return err
 	}
+	if err := e.alone(ctx, now); err != nil {
+		return err
+	}
 	armed, err := e.arm(ctx, l, name, f, now)
 	if err != nil {
 		return fmt.Errorf("start the helpers for the link %s: %w", l, err)
@@ -179,10 +183,25 @@ func (e *Environment) Impair(ctx context.Context, l target.Link, name string, f 
 	if err := e.ArmLink(ctx, l, name, f); err != nil {
 		return err
 	}
-	if _, err := e.links.fault(faultOn{l, name}).call(ctx, "inject"); err != nil {
+	all, err := e.links.fault(faultOn{l, name}).call(ctx, "inject")
+	if err == nil {
+		err = missing(all)
+	}
+	if err != nil {
 		return fmt.Errorf("impair the link %s: %w", l, err)
 	}
 	return nil
+}
+
+// missing is an error that says where a fault is not, and why; nil if it is at all ends.
+func missing(all map[impair.Side]status) error {
+	var errs []error
+	for side, s := range all {
+		if !s.On {
+			errs = append(errs, fmt.Errorf("the fault is not at the %s: %s", side, cmp.Or(s.Problem, "it was not put there")))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Restore implements target.Linker. A helper that is dead has taken its fault with it.
@@ -203,11 +222,15 @@ func (e *Environment) Restore(ctx context.Context, l target.Link, name string) e
 }
 
 func (f *linkFault) revert(ctx context.Context, h *hosts) error {
-	if _, err := f.call(ctx, "revert"); err == nil {
+	telling, cancel := context.WithTimeout(ctx, helperTimeout)
+	defer cancel()
+	if _, err := f.call(telling, "revert"); err == nil {
 		f.release()
 		return nil
 	}
 	// What it could not take back itself, or what it could not be told to, ends with it: the kernel takes it off.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 2*helperTimeout)
+	defer cancel()
 	var errs []error
 	for _, one := range f.helpers {
 		err := one.remove(ctx)
@@ -291,12 +314,7 @@ func (f *linkFault) on(ctx context.Context, h *hosts, now ends) (bool, error) {
 		}
 		return false, err
 	}
-	for _, s := range all {
-		if !s.On {
-			return false, nil
-		}
-	}
-	return true, nil
+	return missing(all) == nil, nil
 }
 
 // Stats implements target.Linker: what the fault's helpers have met.
@@ -313,7 +331,10 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 	if replies, ok := all[impair.Replies]; ok {
 		out = replies.Counts
 	}
-	return target.LinkStats{Connections: in.Connections, BytesIn: in.Bytes, BytesOut: out.Bytes, Changed: in.Changed + out.Changed}, nil
+	return target.LinkStats{
+		Connections: in.Connections, BytesIn: in.Bytes, BytesOut: out.Bytes,
+		Packets: in.Packets + out.Packets, Changed: in.Changed + out.Changed, Missed: in.Missed + out.Missed,
+	}, nil
 }
 
 // Restore implements target.LinkRestorer: it ends the helpers that a dead runner has left, and what they had on the link ends with them.

@@ -158,7 +158,7 @@ func (e *Environment) endsOf(ctx context.Context, l target.Link) (ends, error) {
 	}
 	found.started[0] = caller.State.StartedAt
 	found.callers, found.callees = shared(caller, callee), shared(callee, caller)
-	if len(found.callers) == 0 {
+	if len(found.callers) == 0 || len(found.callees) == 0 {
 		return ends{}, fmt.Errorf("%s and %s share no network", from.name, to.name)
 	}
 	return found, nil
@@ -199,12 +199,32 @@ func (i *instance) networked(ctx context.Context) (container.InspectResponse, er
 	return info, nil
 }
 
+// alone is nil if no other container shares the network namespace of an end: a fault would hit its packets as well.
+func (e *Environment) alone(ctx context.Context, at ends) error {
+	all, err := e.engine.ContainerList(ctx, container.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("see who shares a network: %w", err)
+	}
+	for _, c := range all {
+		if _, ours := c.Labels[labelOurs]; ours {
+			continue
+		}
+		for _, i := range []*instance{at.caller, at.callee} {
+			if i != nil && c.HostConfig.NetworkMode == "container:"+i.id {
+				return fmt.Errorf("the container %.12s has the network of %s (network_mode), so a fault on its links would hit it as well", c.ID, i.name)
+			}
+		}
+	}
+	return nil
+}
+
 // shared answers the addresses that a container has in networks in which the other one is as well.
 func shared(of, with container.InspectResponse) []netip.Addr {
 	var all []netip.Addr
 	networks := of.NetworkSettings.Networks
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
-		if networks[name] == nil || with.NetworkSettings.Networks[name] == nil {
+		other := with.NetworkSettings.Networks[name]
+		if networks[name] == nil || other == nil || networks[name].NetworkID != other.NetworkID {
 			continue
 		}
 		for _, text := range []string{networks[name].IPAddress, networks[name].GlobalIPv6Address} {

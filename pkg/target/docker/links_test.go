@@ -109,8 +109,7 @@ func TestADelayOnALink(t *testing.T) {
 	const delay = 80 * time.Millisecond
 	p := newPair(t)
 	back := p.addresses(p.back)[0]
-	before := p.fastest("web", back)
-	trip, err := p.RoundTrip(soon(t), webToBack)
+	trip, err := p.RoundTrip(soon(t), webToBack, 5*time.Second)
 	if err != nil || trip > delay {
 		t.Fatalf("a round trip took %v, %v", trip, err)
 	}
@@ -124,21 +123,21 @@ func TestADelayOnALink(t *testing.T) {
 		}
 		since, err := p.Stats(soon(t), webToBack, "slow")
 		must(t, err)
-		if trip, err = p.RoundTrip(soon(t), webToBack); err != nil || trip < c.added {
+		if trip, err = p.RoundTrip(soon(t), webToBack, 5*time.Second); err != nil || trip < c.added || trip > c.added+delay*3/4 {
 			t.Errorf("%q: a round trip took %v, %v", c.direction, trip, err)
 		}
 		if now, err := p.Stats(soon(t), webToBack, "slow"); err != nil || now != since {
 			t.Errorf("%q: our own round trip was counted: %+v, before %+v, %v", c.direction, now, since, err)
 		}
-		if took := p.fastest("web", back); took < before+c.added || took > before+c.added+delay {
-			t.Errorf("%q: a call took %v, %v before", c.direction, took, before)
+		if took := p.fastest("web", back); took < c.added || took > c.added+delay*3/4 {
+			t.Errorf("%q: a call took %v", c.direction, took)
 		}
 		if took := p.fastest("other", back); took >= delay {
 			t.Errorf("%q: the call of another took %v", c.direction, took)
 		}
 		now, err := p.Stats(soon(t), webToBack, "slow")
 		in, out := now.BytesIn > since.BytesIn, now.BytesOut > since.BytesOut
-		if err != nil || in != (c.direction != "response") || out != (c.direction != "request") || now.Connections != 0 {
+		if err != nil || in != (c.direction != "response") || out != (c.direction != "request") {
 			t.Errorf("%q: counted %+v, %v", c.direction, now, err)
 		}
 	}
@@ -213,7 +212,7 @@ func TestAnEndOfALinkIsStartedAgain(t *testing.T) {
 			}
 			must(t, p.Restore(soon(t), webToBack, "cut")) // the other end has its part still
 			eventually(t, "it answers over the link", func() bool {
-				_, err := p.RoundTrip(soon(t), webToBack)
+				_, err := p.RoundTrip(soon(t), webToBack, 5*time.Second)
 				return err == nil
 			})
 		})
@@ -251,6 +250,7 @@ func TestAKilledRunnerLeavesNoFaultOnALink(t *testing.T) {
 		t.Errorf("a call met %q", failed)
 	}
 	must(t, cmd.Process.Kill())
+	eventually(t, "calls are answered again", func() bool { _, failed := p.asks("web", back); return failed == "" })
 	restorer := Attach(target.Ref{ID: ref}, helpers()).(target.LinkRestorer)
 	for range 2 {
 		must(t, restorer.Restore(soon(t), webToBack, name))
@@ -258,7 +258,6 @@ func TestAKilledRunnerLeavesNoFaultOnALink(t *testing.T) {
 	if names, err := restorer.Impaired(soon(t), webToBack); err != nil || len(names) > 0 {
 		t.Errorf("on the link: %q, %v", names, err)
 	}
-	eventually(t, "calls are answered again", func() bool { _, failed := p.asks("web", back); return failed == "" })
 	must(t, RevertEnvironment(soon(t), undo.Data))
 }
 
@@ -316,8 +315,14 @@ func TestLinksOfAScaledService(t *testing.T) {
 	}
 	must(t, w.Impair(soon(t), all[1], "slow", target.LinkFault{Latency: target.Duration(80 * time.Millisecond)}))
 	for n, l := range all {
-		if took, err := w.RoundTrip(soon(t), l); err != nil || took >= 80*time.Millisecond != (n == 1) {
-			t.Errorf("%s: a round trip took %v, %v", l, took, err)
+		best := time.Hour
+		for range 3 {
+			took, err := w.RoundTrip(soon(t), l, 5*time.Second)
+			must(t, err)
+			best = min(best, took)
+		}
+		if best >= 80*time.Millisecond != (n == 1) {
+			t.Errorf("%s: a round trip took %v", l, best)
 		}
 	}
 	must(t, w.Restore(soon(t), all[1], "slow"))
@@ -339,9 +344,9 @@ func TestALinkFromOutside(t *testing.T) {
 		}
 	}
 	get := func(base string) (time.Duration, error) {
-		best, began := time.Hour, time.Now()
+		best := time.Hour
 		for range 5 {
-			began = time.Now()
+			began := time.Now()
 			if _, err := fetch(t, base+"/health"); err != nil {
 				return 0, err
 			}
@@ -353,7 +358,7 @@ func TestALinkFromOutside(t *testing.T) {
 		must(t, p.Impair(soon(t), l, "slow", target.LinkFault{Latency: target.Duration(delay), Direction: direction}))
 		since, err := p.Stats(soon(t), l, "slow")
 		must(t, err)
-		if took, err := p.RoundTrip(soon(t), l); err != nil || took < delay {
+		if took, err := p.RoundTrip(soon(t), l, 5*time.Second); err != nil || took < delay {
 			t.Errorf("%s: a round trip took %v, %v", direction, took, err)
 		}
 		if now, err := p.Stats(soon(t), l, "slow"); err != nil || now != since {
@@ -409,9 +414,22 @@ func TestLinksThatCannotBeHit(t *testing.T) {
 	}
 	err = w.Impair(soon(t), webToBack, "cut", target.LinkFault{Partition: true})
 	wantError(t, err, "back-1 is protected")
-	if _, err := w.RoundTrip(soon(t), webToBack); err != nil {
+	if _, err := w.RoundTrip(soon(t), webToBack, 5*time.Second); err != nil {
 		t.Errorf("what is protected may be looked at: %v", err)
 	}
+}
+
+// A container in the network namespace of another one would be hit with it.
+func TestALinkThatOthersShare(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.project.add("sidecar", 1, func(c *container.Config, h *container.HostConfig) {
+		c.ExposedPorts, h.NetworkMode = nil, container.NetworkMode("container:"+p.web)
+		c.Cmd = []string{testProgram, "agent"} // it waits for its standard input, and listens to nothing
+		c.OpenStdin = true
+	})
+	err := p.Impair(soon(t), webToBack, "cut", target.LinkFault{Partition: true})
+	wantError(t, err, "has the network of web-1")
 }
 
 // Who shares no network has no link, whatever chaos.yaml says.
@@ -421,6 +439,6 @@ func TestALinkWithoutANetwork(t *testing.T) {
 	alone.add("web", 1, published)
 	alone.add("back", 1, func(_ *container.Config, h *container.HostConfig) { h.NetworkMode = "bridge" })
 	apart := alone.worldOf(options(alone.name, linked()))
-	_, err := apart.RoundTrip(soon(t), webToBack)
+	_, err := apart.RoundTrip(soon(t), webToBack, 5*time.Second)
 	wantError(t, err, "share no network")
 }

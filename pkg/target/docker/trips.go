@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -14,44 +16,67 @@ import (
 
 // tripper measures round trips from the caller's network namespace.
 type tripper struct {
-	*helper
-	ends ends
+	mu     sync.Mutex // held while it is started
+	helper *helper    // nil before, and after it has failed
+	ends   ends
 }
 
-// RoundTrip implements target.Linker: it is measured where the caller is, on a fresh connection, until the whole answer is there.
-func (e *Environment) RoundTrip(ctx context.Context, l target.Link) (time.Duration, error) {
+// RoundTrip implements target.Linker: it is measured where the caller is.
+func (e *Environment) RoundTrip(ctx context.Context, l target.Link, within time.Duration) (took time.Duration, err error) {
 	if l.From == target.Outside {
-		return e.tripFromHere(ctx, l)
+		took, err = e.tripFromHere(ctx, l, within)
+	} else {
+		took, err = e.tripFromCaller(ctx, l, within)
 	}
-	t, err := e.tripper(ctx, l)
 	if err != nil {
-		return 0, fmt.Errorf("round trip %s: %w", l, err)
+		return took, fmt.Errorf("round trip %s: %w", l, err)
 	}
-	began := time.Now()
-	text, err := t.Call(ctx, "status")
+	return took, nil
+}
+
+func (e *Environment) tripFromCaller(ctx context.Context, l target.Link, within time.Duration) (time.Duration, error) {
+	h, err := e.tripper(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	asking, cancel := context.WithTimeout(ctx, 2*within) // half of it to be connected, half to be answered
+	defer cancel()
+	text, err := h.Call(asking, "status")
+	if err != nil {
+		e.forgetTripper(l, h)
+		return 0, h.stderr.with(err)
+	}
 	var s struct {
-		Took  target.Duration
-		Error string
-		Reset bool
+		Took              target.Duration
+		Error             string
+		Reset, Unanswered bool
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &s)
+	if err := json.Unmarshal(text, &s); err != nil {
+		return 0, err
 	}
 	switch {
-	case ctx.Err() != nil:
-		return time.Since(began), fmt.Errorf("round trip %s: %w", l, context.Cause(ctx))
-	case err != nil:
-		return time.Since(began), fmt.Errorf("round trip %s: %w", l, err)
+	case s.Unanswered:
+		err = fmt.Errorf("%w: %s", target.ErrUnanswered, s.Error)
 	case s.Reset:
-		err = fmt.Errorf("round trip %s: %w: %s", l, syscall.ECONNRESET, s.Error)
+		err = fmt.Errorf("%w: %s", syscall.ECONNRESET, s.Error)
 	case s.Error != "":
-		err = fmt.Errorf("round trip %s: %s", l, s.Error)
+		err = errors.New(s.Error)
 	}
 	return time.Duration(s.Took), err
 }
 
-// tripper is the one of a link; it is started anew after an end was.
-func (e *Environment) tripper(ctx context.Context, l target.Link) (*tripper, error) {
+// tripperOf is the place for the one of a link.
+func (l *links) tripperOf(key target.Link) *tripper {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.trips[key] == nil {
+		l.trips[key] = &tripper{}
+	}
+	return l.trips[key]
+}
+
+// tripper is what measures the round trips of a link; it is started anew after an end of the link was.
+func (e *Environment) tripper(ctx context.Context, l target.Link) (*helper, error) {
 	now, err := e.endsOf(ctx, l)
 	if err != nil {
 		return nil, err
@@ -59,25 +84,31 @@ func (e *Environment) tripper(ctx context.Context, l target.Link) (*tripper, err
 	if now.url() == "" {
 		return nil, fmt.Errorf("it is measured over HTTP, and %s has no port named http", l.To)
 	}
-	e.links.mu.Lock()
-	t := e.links.trips[l]
-	e.links.mu.Unlock()
-	if t != nil && t.ends.same(now) {
-		return t, nil
+	t := e.links.tripperOf(l)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.helper != nil && t.ends.same(now) {
+		return t.helper, nil
+	}
+	if t.helper != nil {
+		t.helper.release() // its end is seen to by Down
+		t.helper = nil
 	}
 	job, config := e.opts.Helpers.Jobs.RoundTrip(now.url(), surveys)
-	h, err := e.hosts.start(ctx, job, config, inNetworkOf(now.caller.id))
-	if err != nil {
-		return nil, err
+	t.ends = now
+	t.helper, err = e.hosts.start(ctx, job, config, inNetworkOf(now.caller.id))
+	return t.helper, err
+}
+
+// forgetTripper has the next round trip start another one.
+func (e *Environment) forgetTripper(l target.Link, h *helper) {
+	t := e.links.tripperOf(l)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.helper == h {
+		h.release()
+		t.helper = nil
 	}
-	if t != nil {
-		t.release() // its end is seen to by Down
-	}
-	t = &tripper{helper: h, ends: now}
-	e.links.mu.Lock()
-	defer e.links.mu.Unlock()
-	e.links.trips[l] = t
-	return t, nil
 }
 
 // url is what a round trip asks for: the callee's readiness path, where its caller reaches it; empty if it has no such port.
@@ -90,19 +121,14 @@ func (e ends) url() string {
 }
 
 // tripFromHere measures a round trip from outside: this machine is.
-func (e *Environment) tripFromHere(ctx context.Context, l target.Link) (took time.Duration, err error) {
+func (e *Environment) tripFromHere(ctx context.Context, l target.Link, within time.Duration) (took time.Duration, err error) {
 	now, err := e.endsOf(ctx, l)
 	if err != nil {
-		return 0, fmt.Errorf("round trip %s: %w", l, err)
+		return 0, err
 	}
 	err = e.links.own.Try(func(port int) error {
-		began := time.Now()
-		_, err := target.Fetch(ctx, &net.TCPAddr{Port: port}, now.url())
-		took = time.Since(began)
+		took, err = target.RoundTrip(ctx, &net.TCPAddr{Port: port}, now.url(), within)
 		return err
 	})
-	if err != nil {
-		return took, fmt.Errorf("round trip %s: %w", l, err)
-	}
-	return took, nil
+	return took, err
 }

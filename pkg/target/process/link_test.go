@@ -52,10 +52,10 @@ func TestLatencyIsAddedAlsoToConnectionsThatExist(t *testing.T) {
 			conn := dial(t, w, "/health")
 			_, err := answer(conn, time.Second)
 			must(t, err)
-			before, err := w.RoundTrip(soon(t), linkAB)
+			before, err := w.RoundTrip(soon(t), linkAB, 5*time.Second)
 			must(t, err)
 			must(t, w.Impair(soon(t), linkAB, "slow", target.LinkFault{Latency: 200 * ms, Direction: direction}))
-			fresh, err := w.RoundTrip(soon(t), linkAB)
+			fresh, err := w.RoundTrip(soon(t), linkAB, 5*time.Second)
 			must(t, err)
 			began := time.Now()
 			ask(t, conn, "/health")
@@ -68,7 +68,7 @@ func TestLatencyIsAddedAlsoToConnectionsThatExist(t *testing.T) {
 				}
 			}
 			restored(t, w, "slow")
-			if after, err := w.RoundTrip(soon(t), linkAB); err != nil || after > want {
+			if after, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err != nil || after > want {
 				t.Errorf("after the restore: %v, %v", after, err)
 			}
 			ask(t, conn, "/health")
@@ -114,7 +114,7 @@ func TestPartitionHangsAndIsHealed(t *testing.T) {
 					t.Errorf("the %s connection after the restore: got %v, want a reset", name, err)
 				}
 			}
-			if _, err := w.RoundTrip(soon(t), linkAB); err != nil {
+			if _, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err != nil {
 				t.Error(err)
 			}
 		})
@@ -130,11 +130,11 @@ func TestResetOfExistingAndNewConnections(t *testing.T) {
 	if _, err := answer(old, time.Second); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the existing connection: %v", err)
 	}
-	if took, err := w.RoundTrip(soon(t), linkAB); err == nil || took <= 0 || took > time.Second {
+	if took, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err == nil || took <= 0 || took > time.Second {
 		t.Errorf("a new connection: %v, %v", took, err)
 	}
 	restored(t, w, "rst")
-	if _, err := w.RoundTrip(soon(t), linkAB); err != nil {
+	if _, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -156,7 +156,7 @@ func TestBandwidthIsLimited(t *testing.T) {
 	restored(t, w, "narrow")
 	stats, err := w.Stats(soon(t), linkAB, "")
 	// The round trips of this program are no traffic.
-	_, tripped := w.RoundTrip(soon(t), linkAB)
+	_, tripped := w.RoundTrip(soon(t), linkAB, 5*time.Second)
 	if again, err := w.Stats(soon(t), linkAB, ""); tripped != nil || err != nil || again != stats {
 		t.Errorf("a round trip counts: %+v after %+v, %v, %v", again, stats, tripped, err)
 	}
@@ -179,7 +179,7 @@ func TestChangesAreNotHeldUpByDataInFlight(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if _, err := w.RoundTrip(soon(t), linkAB); err != nil {
+	if _, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -192,7 +192,7 @@ func TestSeveralFaultsOnOneLink(t *testing.T) {
 	if on, _ := w.Impaired(soon(t), linkAB); !reflect.DeepEqual(on, []string{"x", "y"}) {
 		t.Errorf("got %v", on)
 	}
-	if took, err := w.RoundTrip(soon(t), linkAB); err != nil || took < 110*time.Millisecond {
+	if took, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err != nil || took < 110*time.Millisecond {
 		t.Errorf("got %v, %v, want 2*(40+20±5) ms", took, err)
 	}
 	must(t, w.Restore(soon(t), linkAB, "x"))
@@ -202,7 +202,7 @@ func TestSeveralFaultsOnOneLink(t *testing.T) {
 func TestLinkToADeadServiceIsReset(t *testing.T) {
 	w := up(t, pair())
 	must(t, w.Kill(soon(t), w.target(t, "b"), "SIGKILL"))
-	if took, err := w.RoundTrip(soon(t), linkAB); err == nil || took > time.Second {
+	if took, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err == nil || took > time.Second {
 		t.Errorf("got %v, %v", took, err)
 	}
 }
@@ -213,7 +213,7 @@ func TestLinkErrors(t *testing.T) {
 	wantError(t, err, "there is no link from b to a; there are a -> b, outside -> a, outside -> b")
 	_, err = w.Links(services("a", "b"), "b")
 	wantError(t, err, "there is no link from b to b")
-	_, err = w.RoundTrip(soon(t), target.Link{From: "b", To: "a"})
+	_, err = w.RoundTrip(soon(t), target.Link{From: "b", To: "a"}, 5*time.Second)
 	wantError(t, err, "no link from b to a")
 	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Latency: ms, Direction: "up"}), `direction is "up"`, "request, response or both")
 	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Bandwidth: 10}), "the least possible is 1000")

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,25 +117,19 @@ func (e *Environment) Address(key target.Link) (string, error) {
 // surveyor is where round trips come from; all of 127.0.0.0/8 is this machine. By it a link tells them from the traffic of callers.
 var surveyor = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 
-// RoundTrip implements target.Linker: on a fresh connection, until the whole answer is there. Any status is an answer.
-func (e *Environment) RoundTrip(ctx context.Context, key target.Link) (time.Duration, error) {
+// RoundTrip implements target.Linker.
+func (e *Environment) RoundTrip(ctx context.Context, key target.Link, within time.Duration) (time.Duration, error) {
 	l, err := e.link(key)
 	if err != nil {
 		return 0, err
 	}
-	began := time.Now()
 	sp := e.services[key.To].spec
 	if _, ok := sp.Ports[spec.HTTPPort]; !ok {
 		return 0, errors.New("the round trip of a link is measured over HTTP, and " + key.To + " has no port named http")
 	}
-	path := sp.Ready.HTTP
-	if path == "" {
-		path = "/"
-	}
-	_, err = target.Fetch(ctx, surveyor, "http://"+l.address()+path)
-	took := time.Since(began)
+	took, err := target.RoundTrip(ctx, surveyor, "http://"+l.address()+cmp.Or(sp.Ready.HTTP, "/"), within)
 	if err != nil {
-		return took, fmt.Errorf("round trip %s -> %s: %w", key.From, key.To, err)
+		return took, fmt.Errorf("round trip %s: %w", key, err)
 	}
 	return took, nil
 }

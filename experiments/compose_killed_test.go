@@ -1,0 +1,95 @@
+package experiments
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	composeKills = flag.Int("compose.kills", 0, "how often TestKilledOnCompose kills something")
+	composeSeed  = flag.Uint64("compose.seed", 0, "decides what is killed; 0 draws one")
+)
+
+// onContainers are faults on containers, of each family, with what they cannot be without.
+var onContainers = []string{
+	"service.pause, target: {service: service-b}", "service.kill, target: {service: service-b}", "service.stop, target: {service: service-a}",
+	"cpu.stress, target: {service: service-b}", "memory.stress, target: {service: service-b}, with: {size: 64MiB}",
+	"db.lock, target: {service: service-b}", "db.readonly, target: {service: service-b}",
+	"network.partition, target: {service: service-a, to: service-b}", "network.latency, target: {service: service-b}, with: {delay: 200ms}",
+	"network.loss, target: {service: service-a, to: service-b}, with: {probability: 30%}",
+}
+
+// Whatever is killed, and whenever, nothing is left: the runner, its guard, both, or a helper of theirs, at moments drawn over the whole life of a run. `make compose` does it a
+// hundred times.
+func TestKilledOnCompose(t *testing.T) {
+	if *composeKills == 0 {
+		t.Skip("asked for with -compose.kills")
+	}
+	c := compose(t)
+	seed := *composeSeed
+	if seed == 0 {
+		seed = uint64(rand.Uint32())
+	}
+	t.Logf("-compose.seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	victims := []string{"runner", "guard", "both", "helper"}
+	counts := map[string]int{}
+	for n := range *composeKills {
+		fault, victim := onContainers[n%len(onContainers)], victims[random.IntN(len(victims))]
+		after := time.Duration(random.Int64N(int64(composeLife)))
+		name := fmt.Sprintf("%s %v after the start, %s", victim, after.Round(time.Millisecond), strings.SplitN(fault, ",", 2)[0])
+		if !t.Run(name, func(t *testing.T) {
+			c := c
+			c.t = t
+			c.kill(fault, victim, after, random)
+		}) {
+			break // what it has left would be taken for what the next one leaves
+		}
+		counts[victim]++
+	}
+	t.Logf("killed, and nothing left: %v", counts)
+}
+
+// composeLife is how long a run of the harness takes, about.
+const composeLife = 6 * time.Second
+
+func (c composed) kill(fault, victim string, after time.Duration, random *rand.Rand) {
+	c.t.Helper()
+	reports := c.t.TempDir()
+	runner := c.start(c.experiment(fault, "2s"), reports)
+	time.Sleep(after)
+	journals, err := filepath.Glob(filepath.Join(reports, "*", "journal.jsonl"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	switch {
+	case victim == "helper":
+		if ids := strings.Fields(c.docker("ps", "-q", "--filter", "label=chaosgate.environment")); len(ids) > 0 {
+			_, _ = output(c.t, "docker", "kill", ids[random.IntN(len(ids))]) // it may be ending already
+		}
+	case victim == "runner" || len(journals) == 0:
+		_ = runner.Process.Kill()
+	case victim == "guard":
+		killGuardOf(journals[0])
+	case victim == "both":
+		killBoth(runner.Process.Pid, journals[0])
+	}
+	err = runner.Wait()
+	if code := runner.ProcessState.ExitCode(); code == 6 {
+		c.t.Errorf("the run left something, by its own word: %v", err)
+	}
+	if victim == "both" && len(journals) > 0 {
+		if code, said := output(c.t, c.program, "rollback", "--reports", reports); code != 0 {
+			c.t.Errorf("rollback: exit code %d:\n%s", code, said)
+		}
+	}
+	c.clean()
+	if code, said := output(c.t, c.program, "rollback", "--reports", reports); code != 0 {
+		c.t.Errorf("nothing was to be left to roll back: exit code %d:\n%s", code, said)
+	}
+}

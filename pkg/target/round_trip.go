@@ -1,0 +1,53 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// ErrUnanswered means that something was sent and nothing came back in time.
+var ErrUnanswered = errors.New("no answer")
+
+// RoundTrip measures a GET on a fresh connection, from an address of this machine: from when it is connected until the whole answer is there, or how long it took to fail. Any
+// status is an answer. To be connected, and then to be answered, may each take within; what does not come by then is ErrUnanswered.
+func RoundTrip(ctx context.Context, from net.Addr, to string, within time.Duration) (time.Duration, error) {
+	u, err := url.Parse(to)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	connecting, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	conn, err := (&net.Dialer{LocalAddr: from}).DialContext(connecting, "tcp", u.Host)
+	if err != nil {
+		return time.Since(began), unanswered(ctx, connecting, within, err)
+	}
+	defer conn.Close()
+	began = time.Now()
+	answering, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	_, err = fetch(answering, &client, to)
+	return time.Since(began), unanswered(ctx, answering, within, err)
+}
+
+// unanswered is an error by which the end of a limit can be told from the end of what it is part of.
+func unanswered(whole, limit context.Context, within time.Duration, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case whole.Err() != nil:
+		return context.Cause(whole)
+	case limit.Err() != nil:
+		return fmt.Errorf("%w within %v", ErrUnanswered, within)
+	}
+	return err
+}
