@@ -260,5 +260,6 @@ const (
 	CanHost     Capability = "load a target"
 	CanDatabase Capability = "reach a database file"
 	CanInspect  Capability = "inspect"
+	CanLimit    Capability = "limit a target's resources"
 	CanConfine  Capability = "confine a load" // to the target, so that nobody else on the machine feels it
 )

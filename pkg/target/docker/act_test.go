@@ -172,18 +172,26 @@ func TestARemovedContainer(t *testing.T) {
 		must(t, RevertEnvironment(context.Background(), w.undos[0].Data)) // nothing can bring it back
 	})
 	of := w.one("web")
+	was, err := w.Limit(soon(t), of, target.CPU)
+	must(t, err)
 	must(t, p.engine.ContainerRemove(soon(t), id, container.RemoveOptions{Force: true}))
 	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.GaveUp)
 	if _, err := w.Inspect(soon(t), of); err == nil {
 		t.Error("it can be inspected")
 	}
-	for what, err := range map[string]error{"kill": w.Kill(soon(t), of, "SIGKILL"), "pause": w.Pause(soon(t), of), "stop": w.Stop(soon(t), of, time.Second), "start": w.Start(soon(t), of)} {
+	for what, err := range map[string]error{
+		"kill": w.Kill(soon(t), of, "SIGKILL"), "pause": w.Pause(soon(t), of), "stop": w.Stop(soon(t), of, time.Second), "start": w.Start(soon(t), of),
+		"lower a limit": w.LowerLimit(soon(t), of, was, 0.5), "give a limit back": w.RestoreLimit(soon(t), of, was),
+	} {
 		if err == nil {
 			t.Errorf("%s: no error", what)
 		}
 	}
 	rt := Attach(of.Ref, helpers())
-	for what, err := range map[string]error{"resume": rt.(target.Pauser).Resume(soon(t), of), "start": rt.(target.Starter).Start(soon(t), of)} {
+	for what, err := range map[string]error{
+		"resume": rt.(target.Pauser).Resume(soon(t), of), "start": rt.(target.Starter).Start(soon(t), of),
+		"give a limit back": rt.(target.LimitRestorer).RestoreLimit(soon(t), of, was),
+	} {
 		if !errors.Is(err, target.ErrGone) {
 			t.Errorf("%s from a fresh process: %v, want that it is gone", what, err)
 		}

@@ -34,6 +34,8 @@ var (
 
 	_ target.HelperEnder  = (*attached)(nil)
 	_ target.LinkRestorer = (*attached)(nil)
+
+	_ target.LimitRestorer = (*attached)(nil)
 )
 
 // EndHelper implements target.HelperEnder.

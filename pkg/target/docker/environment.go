@@ -23,6 +23,7 @@ type Environment struct {
 
 	engine    *client.Client
 	engineID  string
+	cpus      int // of the engine's machine
 	lock      *os.File
 	instances []*instance // sorted by service and number
 	since     time.Time   // when Up began, by the engine's clock
@@ -49,6 +50,7 @@ var (
 	_ target.Databaser   = (*Environment)(nil)
 	_ target.Protector   = (*Environment)(nil)
 	_ target.Linker      = (*Environment)(nil)
+	_ target.Limiter     = (*Environment)(nil)
 )
 
 // New makes an environment; nothing is dialled yet.
@@ -123,7 +125,7 @@ func (e *Environment) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.engine, e.engineID, e.hosts = engine, info.ID, newHosts(e.opts.Helpers, engine, e.id)
+	e.engine, e.engineID, e.cpus, e.hosts = engine, info.ID, info.NCPU, newHosts(e.opts.Helpers, engine, e.id)
 	if e.since, err = time.Parse(time.RFC3339Nano, info.SystemTime); err != nil {
 		return fmt.Errorf("read the engine's clock: %w", err)
 	}

@@ -197,7 +197,8 @@ func TestTheProtectedAreNotHit(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"ask": w.Protected(of), "kill": w.Kill(soon(t), of, "SIGKILL"), "arm": w.Arm(soon(t), of, "SIGKILL"), "hold": w.Hold(soon(t), of), "stop": w.Stop(soon(t), of, 0),
-		"pause": w.Pause(soon(t), of),
+		"pause":         w.Pause(soon(t), of),
+		"lower a limit": w.LowerLimit(soon(t), of, target.Limit{}, 0.5),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "web-1 is protected by its label chaos.protected") {
 			t.Errorf("%s: %v", what, err)

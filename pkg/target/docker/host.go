@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 
 	"chaosgate/pkg/target"
 )
@@ -80,6 +81,9 @@ func (e *Environment) Placement(t target.Target) target.Placement {
 	return target.Placement{Cgroup: true, Where: "the container's own cgroup", MemoryLimit: info.HostConfig.Memory, CPULimit: cpuLimit(info.HostConfig.Resources)}
 }
 
+// usualPeriod is the kernel's own, in microseconds.
+const usualPeriod = 100_000
+
 // cpuLimit is how many processors' time a container may use; 0 is all.
 func cpuLimit(r container.Resources) float64 {
 	switch {
@@ -88,7 +92,6 @@ func cpuLimit(r container.Resources) float64 {
 	case r.CPUQuota > 0 && r.CPUPeriod > 0:
 		return float64(r.CPUQuota) / float64(r.CPUPeriod)
 	case r.CPUQuota > 0:
-		const usualPeriod = 100_000 // microseconds, the kernel's
 		return float64(r.CPUQuota) / usualPeriod
 	}
 	return 0
@@ -100,16 +103,24 @@ func (e *Environment) Usage(ctx context.Context, t target.Target) (target.Usage,
 	if err != nil {
 		return target.Usage{}, err
 	}
-	answer, err := e.engine.ContainerStatsOneShot(ctx, i.id)
+	s, err := stats(ctx, i.engine, i.id)
 	if err != nil {
-		return target.Usage{}, fmt.Errorf("read what %s uses: %w", i.name, err)
-	}
-	var s container.StatsResponse
-	err = json.NewDecoder(answer.Body).Decode(&s)
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
-		return target.Usage{}, fmt.Errorf("read what %s uses: %w", i.name, err)
+		return target.Usage{}, fmt.Errorf("%s: %w", i.name, err)
 	}
 	return target.Usage{CPU: target.Duration(s.CPUStats.CPUUsage.TotalUsage), Memory: int64(s.MemoryStats.Usage)}, nil
+}
+
+// stats reads once what the kernel counts of a container; all is zero if it does not run.
+func stats(ctx context.Context, engine *client.Client, id string) (s container.StatsResponse, err error) {
+	answer, err := engine.ContainerStatsOneShot(ctx, id)
+	if err == nil {
+		err = json.NewDecoder(answer.Body).Decode(&s)
+		err = errors.Join(err, answer.Body.Close())
+	}
+	if err != nil {
+		err = fmt.Errorf("read what it uses: %w", err)
+	}
+	return s, err
 }
 
 // OOMScore implements target.OOMScorer: a helper inside reads the score of the container's first process.

@@ -40,6 +40,7 @@ type instance struct {
 	hit         time.Time // when a fault has last hit it
 	loads       int       // helpers that take its memory
 	loadedUntil time.Time
+	lowered     map[target.Resource]bool // limits that a fault has lowered
 
 	// What was told of it. The times are the engine's.
 	running  bool

@@ -35,5 +35,8 @@ type Options struct {
 
 // Capabilities is what this target can do, for the plan.
 func Capabilities() []target.Capability {
-	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase, target.CanImpair, target.CanPackets, target.CanAllPeers}
+	return []target.Capability{
+		target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase, target.CanImpair, target.CanPackets, target.CanAllPeers,
+		target.CanLimit,
+	}
 }
