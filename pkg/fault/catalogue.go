@@ -127,6 +127,14 @@ func Catalogue() []Kind {
 			New:   newCPUStress, Revert: revertHosted,
 		},
 		{
+			Name:   "cpu.limit",
+			Doc:    "Lets the instance have less CPU time than it has now: what it would use beyond that it waits for. Its own limit is given back at the end.",
+			Params: []Param{{Name: "cpus", Type: Number, Required: true, Min: "0.01", Doc: "so many processors' time; it must be less than what the instance may use now"}},
+			Needs:  []target.Capability{target.CanLimit, target.CanInspect}, Duration: DurationRequired,
+			Proof: "the limit is read back, and the instance has to wait for it meanwhile",
+			New:   newCPULimit, Revert: revertLimit,
+		},
+		{
 			Name: "memory.stress",
 			Doc:  "Fills memory in a process of its own, charged to the instance's own cgroup where one can be had: beyond its limit the kernel kills one of them.",
 			Params: []Param{
@@ -138,6 +146,15 @@ func Catalogue() []Kind {
 			Proof: "at least 90% of the size is resident, or the kernel has killed for memory",
 			Onset: memoryOnset,
 			New:   newMemoryStress, Revert: revertMemory,
+		},
+		{
+			Name:   "memory.limit",
+			Doc:    "Lets the instance have less memory than it has now: beyond that the kernel takes files from its memory and, where that is not enough, kills it. Its own limit is given back at the end.",
+			Params: []Param{{Name: "size", Type: Bytes, Required: true, Min: "6MiB", Doc: "how much, swap included; it must be less than what the instance may use now, and more than what it cannot do without"}},
+			Needs:  []target.Capability{target.CanLimit, target.CanInspect}, Duration: DurationRequired,
+			Proof: "the limit is read back, and the instance meets it meanwhile: it uses at least 90% of it, wants more, or is killed for it",
+			Onset: memoryLimitOnset,
+			New:   newMemoryLimit, Revert: revertLimit,
 		},
 		{
 			Name:   "db.lock",

@@ -103,6 +103,15 @@ func TestCheckParams(t *testing.T) {
 		{"cpu.stress", map[string]string{"workers": "1.5"}, []string{`workers: workers: "1.5" is not a whole number such as 2`}},
 		{"cpu.stress", map[string]string{"workers": "-2", "load": "101%"}, []string{"load: load is 101%, expected 1% to 100%", `workers: workers: "-2" is not a whole number`}},
 		{"cpu.stress", map[string]string{"load": "NaN%"}, []string{"load: "}},
+		{"cpu.limit", map[string]string{"cpus": "0.5"}, nil},
+		{"cpu.limit", map[string]string{"cpus": "12"}, nil},
+		{"cpu.limit", nil, []string{"cpus: cpu.limit needs cpus, a number such as 0.5"}},
+		{"cpu.limit", map[string]string{"cpus": "0"}, []string{"cpus: cpus is 0, expected at least 0.01"}},
+		{"cpu.limit", map[string]string{"cpus": "50%"}, []string{`cpus: cpus: "50%" is a percentage, expected a bare number such as 3 or 0.5`}},
+		{"cpu.limit", map[string]string{"cpus": "-0.5"}, []string{`cpus: cpus: "-0.5" is not a bare number`}},
+		{"cpu.limit", map[string]string{"cpus": "half"}, []string{`cpus: cpus: "half" is not a bare number`}},
+		{"memory.limit", map[string]string{"size": "4MiB"}, []string{"size: size is 4MiB, expected at least 6MiB"}},
+		{"memory.limit", map[string]string{"size": "64"}, []string{`size: size: "64" has no unit`}},
 		{"memory.stress", map[string]string{"size": "1MiB", "victim": "nobody"}, []string{`victim: victim is "nobody", expected service or stressor`}},
 		{"memory.stress", map[string]string{"size": "99999999999TiB"}, []string{"size: size: 99999999999TiB is more than any machine has"}},
 		{"service.kill", map[string]string{"signal": "SIGKIL"}, []string{`signal: signal is "SIGKIL", expected SIGKILL, SIGTERM, SIGINT, SIGQUIT or SIGABRT|did you mean|SIGKILL`}},
@@ -135,6 +144,10 @@ func TestParamsAreReadWithTheirDefaults(t *testing.T) {
 	}
 	k, _ = fault.Find("cpu.stress")
 	if p, _ := k.CheckParams(map[string]string{"workers": "3"}); p.Int("workers") != 3 || p.Percent("load") != 1 {
+		t.Errorf("got %v", p)
+	}
+	k, _ = fault.Find("cpu.limit")
+	if p, _ := k.CheckParams(map[string]string{"cpus": "0.25"}); p.Number("cpus") != 0.25 || p.Number("none") != 0 {
 		t.Errorf("got %v", p)
 	}
 	k, _ = fault.Find("memory.stress")

@@ -87,6 +87,7 @@ const (
 	Rate     ParamType = "rate"     // 1MiB/s
 	Percent  ParamType = "percent"  // 80%
 	Integer  ParamType = "integer"
+	Number   ParamType = "number" // 0.5
 	Text     ParamType = "text"
 )
 

@@ -253,12 +253,15 @@ func (bare) Name() string { return "bare" }
 // What is not an undo, or names no process, is not done.
 func TestUndosThatAreNone(t *testing.T) {
 	w := up(t, nil)
-	for _, name := range []string{"cpu.stress", "memory.stress", "db.lock", "db.readonly", "network.latency"} {
+	for _, name := range []string{"cpu.stress", "memory.stress", "db.lock", "db.readonly", "network.latency", "cpu.limit", "memory.limit"} {
 		k, _ := fault.Find(name)
 		wantError(t, k.Revert(soon(t), w, json.RawMessage(`[`), target.Ref{}), "read the undo")
 	}
 	k, _ := fault.Find("cpu.stress")
 	wantError(t, k.Revert(soon(t), w, json.RawMessage(`{}`), target.Ref{}), "names no process")
+	k, _ = fault.Find("cpu.limit")
+	wantError(t, k.Revert(soon(t), w, json.RawMessage(`{}`), target.Ref{}), "names no limit")
+	wantError(t, k.Revert(soon(t), w, json.RawMessage(`{"resource":"CPU","exact":{}}`), target.Ref{}), "target process cannot limit a target's resources")
 	k, _ = fault.Find("network.latency")
 	wantError(t, k.Revert(soon(t), w, json.RawMessage(`{"link":{"from":"b","to":"a"}}`), target.Ref{}), "no link from b to a")
 }

@@ -47,6 +47,12 @@ func (p Params) Int(name string) int {
 	return n
 }
 
+// Number is a parameter of type Number.
+func (p Params) Number(name string) float64 {
+	q, _ := quantity.ParseAs(p[name], quantity.None)
+	return q.Value
+}
+
 // Text is a parameter as it was written.
 func (p Params) Text(name string) string { return p[name] }
 
@@ -100,16 +106,16 @@ func (k Kind) unknown(name string) ParamProblem {
 }
 
 // units are what the types are read as; Integer and Text are no quantities.
-var units = map[ParamType]quantity.Unit{Duration: quantity.Time, Bytes: quantity.Bytes, Rate: quantity.Flow, Percent: quantity.Percent}
+var units = map[ParamType]quantity.Unit{Duration: quantity.Time, Bytes: quantity.Bytes, Rate: quantity.Flow, Percent: quantity.Percent, Number: quantity.None}
 
 // examples are how a value of a type looks.
 var examples = map[ParamType]string{
-	Duration: "300ms", Bytes: "256MiB", Rate: "1MiB/s", Percent: "80%", Integer: "2",
+	Duration: "300ms", Bytes: "256MiB", Rate: "1MiB/s", Percent: "80%", Integer: "2", Number: "0.5",
 }
 
 func article(t ParamType) string {
 	what := map[ParamType]string{
-		Duration: "a duration", Bytes: "a size", Rate: "a rate of bytes", Percent: "a percentage", Integer: "a whole number", Text: "a text",
+		Duration: "a duration", Bytes: "a size", Rate: "a rate of bytes", Percent: "a percentage", Integer: "a whole number", Number: "a number", Text: "a text",
 	}[t]
 	if e := examples[t]; e != "" {
 		what += " such as " + e

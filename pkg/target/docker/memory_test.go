@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/fault"
 	"chaosgate/pkg/target"
 )
 
@@ -43,4 +44,70 @@ func TestMemoryRunsOutInTheContainer(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	must(t, h.Close(soon(t)))
+}
+
+// A service that does not need what it is refused does not feel the limit. One that needs it is killed for it, which is the fault's doing; it keeps the limit when its
+// policy starts it again, and has its own again afterwards.
+func TestALimitOnMemoryIsFelt(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published, limited(512<<20, 0), variable("HOLDS=64"), restarts(container.RestartPolicyOnFailure))
+	w := p.world("web")
+	of := w.one("web")
+	was := p.resourcesOf(id)
+	must(t, w.SetOOMScore(soon(t), of, 1000))
+	f := w.limit("memory.limit", "size", "192MiB")
+	undos, err := f.Prepare(soon(t))
+	must(t, err)
+	proven(t, "not proven", f.Check, "web-1 may use 512MiB, as ever")
+	proven(t, "proven", f.Inject, "web-1 may use 192MiB instead of 512MiB")
+	e := proven(t, "not proven", f.Check, "MiB only: nobody could have felt the fault")
+	if used := e.Readings["used_bytes"]; e.Readings["limit_bytes"] != 192<<20 || e.Readings["limit_before_bytes"] != 512<<20 || used < 1<<20 || used > 150<<20 {
+		t.Errorf("readings: %v", e.Readings)
+	}
+	// Not by Host, whose loads are known to take memory.
+	h, err := w.hosts.enter(soon(t), id, agent.MemoryJob, agent.MemoryConfig{Size: 256 << 20, Limit: 192 << 20, Victim: agent.VictimService})
+	must(t, err)
+	_, _ = h.Call(soon(t), agent.Inject) // it may end before it answers
+	eventually(t, "the engine tells that memory ran out", func() bool { return w.status(of).OOMKills > 0 })
+	eventually(t, "its policy starts it", func() bool { st := w.status(of); return st.Ready && st.Restarts == 1 })
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	if e := w.of("web-1")[2]; !e.OOM || !e.Expected {
+		t.Errorf("got %+v", e)
+	}
+	proven(t, "proven", f.Check, "web-1 may use 192MiB instead of 512MiB, and the kernel has killed for it; it was killed for memory meanwhile and runs again")
+	_ = h.Close(soon(t))
+	proven(t, "proven", f.Revert, "web-1 may use 512MiB again")
+	if now := p.resourcesOf(id); now != was {
+		t.Errorf("it was %+v and is %+v", was, now)
+	}
+	k, _ := fault.Find("memory.limit")
+	must(t, k.Revert(soon(t), Attach(of.Ref, helpers()), undos[0].Data, undos[0].Target))
+}
+
+// Less memory than a service cannot do without is refused by the kernel (with cgroup v1), or kills it: what happens is told, and the limit is given back.
+func TestALimitBelowWhatIsUsed(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published, limited(512<<20, 0), variable("HOLDS=128"))
+	w := p.world("web")
+	of := w.one("web")
+	was := p.resourcesOf(id)
+	f := w.limit("memory.limit", "size", "64MiB")
+	_, err := f.Prepare(soon(t))
+	must(t, err)
+	if _, err := f.Inject(soon(t)); err != nil {
+		t.Log(err)
+		wantError(t, err, "lower the memory limit of web-1: ")
+		if st := w.status(of); !st.Running || st.OOMKills > 0 {
+			t.Errorf("it was refused, but the service is %+v", st)
+		}
+	} else {
+		eventually(t, "it is killed", func() bool { return w.status(of).OOMKills > 0 })
+		proven(t, "proven", f.Check, "the kernel has killed for it")
+	}
+	proven(t, "proven", f.Revert)
+	if now := p.resourcesOf(id); now != was {
+		t.Errorf("it was %+v and is %+v", was, now)
+	}
 }
