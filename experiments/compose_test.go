@@ -72,7 +72,11 @@ type state struct {
 		Pid             int
 		ExitCode        int
 	}
+	HostConfig struct{ NanoCpus, Memory int64 }
 }
+
+// given are the limits of service-b in the Compose file.
+var given = struct{ NanoCpus, Memory int64 }{1e9, 256 << 20}
 
 func (c composed) inspect(service string) state {
 	c.t.Helper()
@@ -89,13 +93,14 @@ func (c composed) clean() {
 	c.t.Helper()
 	const within = 15 * time.Second // service-a tries service-b again after a while
 	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
-		a, b := c.inspect("service-a").State, c.inspect("service-b").State
+		all := c.inspect("service-b")
+		a, b := c.inspect("service-a").State, all.State
 		helpers := c.docker("ps", "-aq", "--filter", "label=chaosgate.environment") + c.docker("images", "-q", "--filter", "label=chaosgate.environment")
-		if a.Running && b.Running && !a.Paused && !b.Paused && helpers == "" && !loaded(c) && !apart(c) && !readonly(c) {
+		if a.Running && b.Running && !a.Paused && !b.Paused && all.HostConfig == given && helpers == "" && !loaded(c) && !apart(c) && !readonly(c) {
 			return
 		}
 		if time.Now().After(deadline) {
-			c.t.Fatalf("after %v: service-a %+v, service-b %+v, helpers and images %q", within, a, b, helpers)
+			c.t.Fatalf("after %v: service-a %+v, service-b %+v, limits %+v, helpers and images %q", within, a, b, all.HostConfig, helpers)
 		}
 	}
 }
@@ -304,6 +309,25 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 				t.Errorf("%s: exit code %d:\n%s", fault, code, said)
 			}
 			c.clean()
+		}
+	})
+	t.Run("a run that starts the project, and ends it", func(t *testing.T) {
+		file := c.experiment("service.pause, target: {service: service-b}", "1s")
+		containers := func() string { return c.docker("ps", "-q", "--filter", "label=com.docker.compose.project="+c.project) }
+		for _, step := range []struct {
+			args string
+			runs bool
+		}{{"--up", true}, {"", true}, {"--up", false}, {"--up --keep", true}} {
+			if step.args == "" { // what ran before was not ended; now nothing runs
+				if code, said := output(t, c.program, "env", "down", "--env", "compose"); code != 0 {
+					t.Fatalf("exit code %d:\n%s", code, said)
+				}
+				continue
+			}
+			code, r, said := decided(t, c.program, append([]string{"--env", "compose", file}, strings.Fields(step.args)...)...)
+			if code != 0 || r.Gate != "OPEN" || (containers() != "") != step.runs {
+				t.Fatalf("%s: exit code %d, gate %s, containers %q, want some: %v\n%s", step.args, code, r.Gate, containers(), step.runs, said)
+			}
 		}
 	})
 	t.Run("a container that is removed", func(t *testing.T) {

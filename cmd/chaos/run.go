@@ -29,6 +29,8 @@ type runFlags struct {
 	dryRun   bool
 	rollback bool
 	noColor  bool
+	up       bool
+	keep     bool
 }
 
 func runCommand(sys system) *cobra.Command {
@@ -45,6 +47,8 @@ func runCommand(sys system) *cobra.Command {
 	flags.StringArrayVarP(&f.outputs, "output", "o", nil, fmt.Sprintf(textOutputFlag, strings.Join(formatNames(), ", ")))
 	flags.BoolVar(&f.dryRun, "dry-run", false, textDryRunFlag)
 	flags.BoolVar(&f.rollback, "rollback", false, textRollbackFlag)
+	flags.BoolVar(&f.up, "up", false, textUpFlag)
+	flags.BoolVar(&f.keep, "keep", false, textKeepFlag)
 	return c
 }
 
@@ -86,7 +90,7 @@ func runExperiments(sys system, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return r.run()
+	return r.around(r.run)
 }
 
 // newRunning reads and checks everything that a run needs.

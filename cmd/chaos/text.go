@@ -158,6 +158,13 @@ const (
 
 // Environments that run on their own.
 const (
+	textUpFlag        = "start the environment's Compose project first, and end it afterwards, unless it ran already"
+	textKeepFlag      = "with --up: leave the project running"
+	textKeepWithoutUp = "--keep leaves running what --up has started, and there is no --up"
+	textCannotUp      = "environment %s could not be started: %w"
+	textCannotDown    = "environment %s could not be ended: %w"
+	textDownHint      = "end it with `chaos env down --env %s`"
+
 	textNoStack      = "environment %s is started by each experiment for itself: there is nothing to start, end or show"
 	textNoStackHint  = "name an environment with target docker: --env NAME"
 	textNoArguments  = "env %s takes no argument, but got %q"
