@@ -337,8 +337,8 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		_ = runner.Wait()
 		code, said := output(t, c.program, "rollback", "--reports", reports)
 		t.Logf("the runner: %v; rollback: %d %s", runner.ProcessState, code, said)
-		if code != 0 {
-			t.Errorf("exit code %d:\n%s", code, said)
+		if code != 0 || runner.ProcessState.ExitCode() != 6 {
+			t.Errorf("exit code %d, of the run %d, want 0 and 6:\n%s", code, runner.ProcessState.ExitCode(), said)
 		}
 		if code, said := output(t, c.program, "env", "up", "--env", "compose"); code != 0 {
 			t.Fatalf("exit code %d:\n%s", code, said)

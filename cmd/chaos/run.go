@@ -90,7 +90,10 @@ func runExperiments(sys system, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return r.around(r.run)
+	if err := r.checkUp(); err != nil {
+		return err
+	}
+	return r.run()
 }
 
 // newRunning reads and checks everything that a run needs.
@@ -142,9 +145,13 @@ func (r running) run() error {
 	if err != nil {
 		return early(ctx, err)
 	}
+	started, err := r.standUp(ctx, func(text string) { r.tell(out, text) })
+	if err != nil {
+		return early(ctx, errors.Join(err, services.remove()))
+	}
 	s, err := r.begin(ctx, out, services.dir)
 	if err != nil {
-		return early(ctx, cannot("", textCannotStart, errors.Join(err, services.remove())))
+		return early(ctx, r.standDown(started, out.say, cannot("", textCannotStart, errors.Join(err, services.remove()))))
 	}
 	r.tell(out, r.opening(s.id))
 	go s.guards.watch(cancel)
@@ -154,8 +161,12 @@ func (r running) run() error {
 	}()
 	select {
 	case err := <-failed:
-		return r.finish(s, out, err, services.remove())
+		err = r.finish(s, out, err, services.remove())
+		return r.standDown(started, func(text string) { r.tell(out, text) }, err)
 	case signal := <-signals.again:
+		if started != nil {
+			out.say(fmt.Sprintf(textUpLeft, r.input.environment))
+		}
 		return r.stopNow(s, out, signal)
 	}
 }

@@ -35,6 +35,9 @@ type targetKind struct {
 type stack interface {
 	Up(ctx context.Context, out io.Writer) error
 	Down(ctx context.Context, out io.Writer, more ...string) error
+	// There says whether anything of it is there, be it running or not. DownUnused ends it unless a run is at work on it.
+	There(ctx context.Context) (bool, error)
+	DownUnused(ctx context.Context, out io.Writer) error
 	Status(ctx context.Context) ([]docker.Standing, error)
 }
 

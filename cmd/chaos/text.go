@@ -158,9 +158,11 @@ const (
 
 // Environments that run on their own.
 const (
-	textUpFlag        = "start the environment's Compose project first, and end it afterwards, unless it ran already"
+	textUpFlag        = "start the environment's Compose project first, and end it afterwards, unless something of it is there already"
 	textKeepFlag      = "with --up: leave the project running"
 	textKeepWithoutUp = "--keep leaves running what --up has started, and there is no --up"
+	textUpAlready     = "something of environment %s is there already: it is left as it is, before and after"
+	textUpLeft        = "environment %[1]s is left running: when nothing is left to undo, `chaos env down --env %[1]s` ends it"
 	textCannotUp      = "environment %s could not be started: %w"
 	textCannotDown    = "environment %s could not be ended: %w"
 	textDownHint      = "end it with `chaos env down --env %s`"

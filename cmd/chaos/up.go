@@ -4,68 +4,95 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/signal"
+	"strings"
 	"syscall"
+
+	"chaosgate/pkg/verdict"
 )
 
-// around makes a run in an environment that it starts before, and ends after, unless it ran already or is to be kept.
-func (r running) around(run func() error) error {
-	if !r.flags.up {
-		if r.flags.keep {
-			return usage("", textKeepWithoutUp)
-		}
-		return run()
-	}
-	if r.input.kind.stack == nil {
+// checkUp finds what is wrong with --up and --keep before anything is touched.
+func (r running) checkUp() error {
+	switch {
+	case r.flags.keep && !r.flags.up:
+		return usage("", textKeepWithoutUp)
+	case r.flags.up && r.input.kind.stack == nil:
 		return usage(textNoStackHint, textNoStack, r.input.environment)
+	}
+	return nil
+}
+
+// standUp starts the environment if that was asked for and nothing of it is there, and answers what it has started; nil is nothing. What is there is left as it is: it is
+// somebody else's, and theirs to end.
+func (r running) standUp(ctx context.Context, say func(string)) (stack, error) {
+	if !r.flags.up {
+		return nil, nil
 	}
 	of, err := r.input.kind.stack(r.sys, r.input)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := r.talk
-	if r.flags.quiet {
-		out = io.Discard
+	there, err := of.There(ctx)
+	switch {
+	case err != nil:
+		return nil, cannot("", textCannotUp, r.input.environment, err)
+	case there:
+		say(fmt.Sprintf(textUpAlready, r.input.environment))
+		return nil, nil
 	}
-	there, err := r.start(of, out)
+	err = of.Up(ctx, sayer(say))
+	if err == nil {
+		err = context.Cause(ctx) // a signal that came when it was up
+	}
 	if err != nil {
-		return cannot("", textCannotUp, r.input.environment, err)
+		err = cannot("", textCannotUp, r.input.environment, err)
+		if left := r.end(of, say); left != nil {
+			say(err.Error())
+			return nil, left
+		}
+		return nil, err
 	}
-	err = run()
-	if there || r.flags.keep {
+	return of, nil
+}
+
+// standDown ends what standUp has started, after a run that came to err. What a run has left is not to go with it: whoever undoes it needs the containers.
+func (r running) standDown(of stack, say func(string), err error) error {
+	var f *failure
+	switch {
+	case of == nil || r.flags.keep:
+		return err
+	case errors.As(err, &f) && f.code == verdict.ExitDirty:
+		say(fmt.Sprintf(textUpLeft, r.input.environment))
 		return err
 	}
-	ended := r.end(of, out)
-	if ended == nil {
+	left := r.end(of, say)
+	if left == nil {
 		return err
 	}
 	if unsaid(err) {
 		conclude(r.sys.stderr, err)
 	}
-	return ended // what is left weighs more than what the run came to, and closes the gate as well
+	return left // it weighs more than what the run came to, and closes the gate as well
 }
 
-// start starts the environment and waits until it is ready. It answers whether something of it ran already: then it is somebody else's to end.
-func (r running) start(of stack, out io.Writer) (there bool, err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+// end ends a stack; a signal ends that sooner.
+func (r running) end(of stack, say func(string)) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if all, err := of.Status(ctx); err == nil && len(all) > 0 {
-		there = true
-	}
-	err = of.Up(ctx, out)
-	if err != nil && !there {
-		err = errors.Join(err, r.end(of, out))
-	}
-	return there, err
-}
-
-// end ends what start has started. Another signal ends it sooner.
-func (r running) end(of stack, out io.Writer) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := of.Down(ctx, out); err != nil {
+	if err := of.DownUnused(ctx, sayer(say)); err != nil {
 		return dirty(fmt.Sprintf(textDownHint, r.input.environment), textCannotDown, r.input.environment, err)
 	}
 	return nil
+}
+
+// sayer says the lines that are written to it.
+type sayer func(string)
+
+func (s sayer) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		if line = strings.TrimRight(line, "\r\n "); line != "" {
+			s(line)
+		}
+	}
+	return len(p), nil
 }

@@ -138,7 +138,7 @@ func (c *Client) late(ctx context.Context, id int) (json.RawMessage, error) {
 	for {
 		select {
 		case a := <-c.answers:
-			if a.ID == id {
+			if a.ID == id || a.ID <= 0 {
 				return a.result()
 			}
 		case <-c.ended:

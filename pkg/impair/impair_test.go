@@ -34,7 +34,7 @@ func TestDelay(t *testing.T) {
 			t.Errorf("%s: a round trip took %v", name, took)
 		}
 	}
-	if got := i.Counts(); got.Connections != 1 || got.Bytes != 3*5*4 || got.Packets < 15 || got.Changed != 0 || got.Missed != 0 {
+	if got := i.Counts(); got.Connections != 1 || got.Bytes < 3*5*4 || got.Packets < 15 || got.Changed != 0 || got.Missed != 0 {
 		t.Errorf("it has met %+v, want one new connection and 60 bytes", got)
 	}
 	must(t, i.Stop())

@@ -57,6 +57,37 @@ func (s Stack) Down(ctx context.Context, out io.Writer, more ...string) error {
 	return s.compose(ctx, out, append([]string{"down"}, more...)...)
 }
 
+// There says whether the project has any container, of whatever service and state. One that was started from another folder is an error.
+func (s Stack) There(ctx context.Context) (there bool, err error) {
+	err = s.with(ctx, func(e *Environment) error {
+		if e.engine, _, err = s.Endpoint.meet(ctx); err != nil {
+			return err
+		}
+		all, err := containersOf(ctx, e.engine, s.Project)
+		there = len(all) > 0
+		for _, c := range all {
+			if dir := c.Labels[labelFolder]; s.Folder != "" && dir != "" && !sameFolder(dir, s.Folder) {
+				return fmt.Errorf("the Compose project %q was started from %s, and not from %s", s.Project, dir, s.Folder)
+			}
+		}
+		return err
+	})
+	return there, err
+}
+
+// DownUnused ends the project with Compose, unless a run of this machine is at work on it.
+func (s Stack) DownUnused(ctx context.Context, out io.Writer) error {
+	engine, info, err := s.Endpoint.meet(ctx)
+	if err != nil {
+		return err
+	}
+	lock, err := lockProject(info.ID, s.Project)
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	return errors.Join(s.Down(ctx, out), lock.Close(), engine.Close())
+}
+
 // Standing is how one instance of a project fares.
 type Standing struct {
 	Service, Instance, Container string
@@ -139,6 +170,9 @@ func (s Stack) composer(ctx context.Context) ([]string, error) {
 		if cmd.Run() == nil {
 			return command, nil
 		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
 	}
 	return nil, errors.New("neither `docker compose` nor `docker-compose` is installed here: start the project by other means, it is found by its labels")
 }

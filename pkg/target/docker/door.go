@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -22,25 +23,51 @@ var (
 func portsFrom(r impair.Range) *target.Ports { return &target.Ports{First: r.First, Last: r.Last} }
 
 // doorWithin bounds a connection to a container of this machine.
-const doorWithin = time.Second
+const (
+	doorWithin = time.Second
+	doorTries  = 3
+)
 
 // openDoor finds whether the container can be reached in its network, and makes that the way of scrapes and readiness, from ports by which they are told from traffic. An
 // engine in a virtual machine has networks that cannot be reached from here: then there is no such way.
 func (i *instance) openDoor(info container.InspectResponse) error {
-	if !i.endpoint.Local() {
-		return nil
+	near, err := ownsOne(gateways(info))
+	if err != nil || !near || !i.endpoint.Local() {
+		return err
 	}
 	i.inside = i.insideOf(info)
-	conn, err := i.enterDoor()
-	switch {
-	case err == nil:
-		_ = conn.Close() // nothing was sent
-	case !errors.Is(err, syscall.ECONNREFUSED): // which is an answer: it does not listen yet
+	if !i.opens() {
 		i.inside = ""
-		return nil //nolint:nilerr // it is reached in another way
+		return nil
 	}
 	i.door, err = forward(i.enterDoor)
 	return err
+}
+
+// opens says whether a connection to the container is answered; that it is refused is an answer, as the service may not listen yet.
+func (i *instance) opens() bool {
+	for range doorTries {
+		conn, err := i.enterDoor()
+		if err == nil {
+			_ = conn.Close() // nothing was sent
+			return true
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownsOne says whether one of some addresses is this machine's.
+func ownsOne(some []netip.Addr) (bool, error) {
+	own, err := net.InterfaceAddrs()
+	for _, a := range own {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && slices.Contains(some, p.Addr()) {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // insideOf is where the container's http port is in its network; empty if it has none.

@@ -54,7 +54,10 @@ type hosts struct {
 }
 
 // ender is a helper, or what one needs, that is ended with its environment.
-type ender interface{ Close(context.Context) error }
+type ender interface {
+	release()
+	Close(context.Context) error
+}
 
 func newHosts(h Helpers, engine *client.Client, id string) *hosts {
 	return &hosts{Helpers: h, engine: engine, id: id, open: map[ender]struct{}{}}
@@ -96,7 +99,14 @@ func (h *hosts) close(ctx context.Context) error {
 		open = append(open, e)
 	}
 	h.mu.Unlock()
-	return together(len(open), func(n int) error { return open[n].Close(ctx) })
+	for _, e := range open {
+		e.release() // all end at once; then each is waited for in its own time
+	}
+	var errs []error
+	for _, e := range open {
+		errs = append(errs, e.Close(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // helper is this program in a container of its own, told what to do over its standard input. When that ends, with the runner at the latest, it reverts and exits, and

@@ -206,6 +206,9 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 	if replies, ok := all[impair.Replies]; ok {
 		out = replies.Counts
 	}
+	if f.fault.Partition { // what is missed there is lost as well
+		in.Missed, out.Missed = 0, 0
+	}
 	return target.LinkStats{
 		Connections: in.Connections, BytesIn: in.Bytes, BytesOut: out.Bytes,
 		Packets: in.Packets + out.Packets, Changed: in.Changed + out.Changed, Missed: in.Missed + out.Missed,

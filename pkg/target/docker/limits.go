@@ -91,6 +91,9 @@ func (x exactLimit) flags(what target.Resource) string {
 	case r.NanoCPUs > 0:
 		return "--cpus " + strconv.FormatFloat(float64(r.NanoCPUs)/1e9, 'f', -1, 64)
 	}
+	if r.CPUPeriod > 0 {
+		return fmt.Sprintf("--cpu-period %d --cpu-quota %d", r.CPUPeriod, r.CPUQuota)
+	}
 	return fmt.Sprintf("--cpu-quota %d", r.CPUQuota)
 }
 
@@ -107,7 +110,7 @@ func (x exactLimit) original(what target.Resource) container.Resources {
 	if quota <= 0 {
 		quota = -1
 	}
-	return container.Resources{CPUQuota: quota}
+	return container.Resources{CPUQuota: quota, CPUPeriod: x.CPUPeriod} // with its period, or a kernel may take the usual one
 }
 
 // lowered is the update that sets the limit to another amount, in the way in which the container has it. What is beyond a limit on memory does not go to swap, unless
@@ -121,7 +124,7 @@ func (x exactLimit) lowered(what target.Resource, amount float64) container.Reso
 	case x.NanoCPUs > 0:
 		return container.Resources{NanoCPUs: int64(math.Round(amount * 1e9))}
 	}
-	return container.Resources{CPUQuota: int64(math.Round(amount * float64(x.period())))}
+	return container.Resources{CPUQuota: int64(math.Round(amount * float64(x.period()))), CPUPeriod: x.CPUPeriod}
 }
 
 // LowerLimit implements target.Limiter.

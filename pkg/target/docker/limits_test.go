@@ -46,7 +46,7 @@ func TestALimitIsGivenBack(t *testing.T) {
 		},
 		"a quota with a period of its own": {
 			container.Resources{CPUQuota: 75_000, CPUPeriod: 50_000}, target.CPU, 0.5, exactLimit{CPUQuota: 25_000, CPUPeriod: 50_000},
-			exactLimit{CPUQuota: 75_000, CPUPeriod: 50_000}, " update --cpu-quota 75000 ",
+			exactLimit{CPUQuota: 75_000, CPUPeriod: 50_000}, " update --cpu-period 50000 --cpu-quota 75000 ",
 		},
 		"memory, and as much swap": {
 			container.Resources{Memory: 512 * mib}, target.Memory, 256 * mib, exactLimit{Memory: 256 * mib, MemorySwap: 256 * mib},

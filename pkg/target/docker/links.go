@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"chaosgate/pkg/spec"
@@ -66,7 +67,12 @@ type ends struct {
 // same says whether both ends still are where they were.
 func (e ends) same(now ends) bool {
 	return e.started == now.started && slices.Equal(e.callers, now.callers) && slices.Equal(e.callees, now.callees) &&
-		slices.Equal(e.services, now.services) && slices.Equal(e.gateways, now.gateways)
+		known(now.services, e.services) && slices.Equal(e.gateways, now.gateways)
+}
+
+// known says whether all addresses are among others: a service that has ended cannot be taken for a stranger.
+func known(all, others []netip.Addr) bool {
+	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !slices.Contains(others, a) })
 }
 
 // allLinks are those that chaos.yaml declares, between each two instances, and those from outside.
@@ -171,9 +177,12 @@ func (e *Environment) outside(ctx context.Context, found ends, callee container.
 		if i == found.callee {
 			continue
 		}
-		info, err := i.inspect(ctx)
-		if err != nil {
-			return ends{}, err
+		info, err := e.engine.ContainerInspect(ctx, i.id)
+		switch {
+		case cerrdefs.IsNotFound(err):
+			continue
+		case err != nil:
+			return ends{}, fmt.Errorf("inspect %s: %w", i.name, err)
 		}
 		found.services = append(found.services, shared(info, callee)...)
 	}

@@ -123,8 +123,14 @@ func TestADelayOnALink(t *testing.T) {
 		}
 		since, err := p.Stats(soon(t), webToBack, "slow")
 		must(t, err)
-		if trip, err = p.RoundTrip(soon(t), webToBack, 5*time.Second); err != nil || trip < c.added || trip > c.added+delay*3/4 {
-			t.Errorf("%q: a round trip took %v, %v", c.direction, trip, err)
+		trip = time.Hour
+		for range 3 {
+			took, err := p.RoundTrip(soon(t), webToBack, 5*time.Second)
+			must(t, err)
+			trip = min(trip, took)
+		}
+		if trip < c.added || trip > c.added+delay*3/4 {
+			t.Errorf("%q: a round trip took %v", c.direction, trip)
 		}
 		if now, err := p.Stats(soon(t), webToBack, "slow"); err != nil || now != since {
 			t.Errorf("%q: our own round trip was counted: %+v, before %+v, %v", c.direction, now, since, err)

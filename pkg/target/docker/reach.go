@@ -174,7 +174,7 @@ func takes(dial func() (net.Conn, error)) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer reset(conn) // its port is free again at once
 	if err := conn.SetReadDeadline(time.Now().Add(serveWithin)); err != nil {
 		return err
 	}
