@@ -43,7 +43,11 @@ func TestKilledOnCompose(t *testing.T) {
 	counts := map[string]int{}
 	for n := range *composeKills {
 		fault, victim := onContainers[n%len(onContainers)], victims[random.IntN(len(victims))]
-		after := time.Duration(random.Int64N(int64(composeLife)))
+		life := composeLife
+		if victim == "helper" {
+			life /= 2 // later there is none any more
+		}
+		after := time.Duration(random.Int64N(int64(life)))
 		name := fmt.Sprintf("%s %v after the start, %s", victim, after.Round(time.Millisecond), strings.SplitN(fault, ",", 2)[0])
 		if !t.Run(name, func(t *testing.T) {
 			c := c
@@ -61,6 +65,14 @@ func TestKilledOnCompose(t *testing.T) {
 // composeLife is how long a run of the harness takes, about.
 const composeLife = 6 * time.Second
 
+// helpers are those at work; some time is given to the first one to come.
+func (c composed) helpers() (ids []string) {
+	for deadline := time.Now().Add(2 * time.Second); len(ids) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		ids = strings.Fields(c.docker("ps", "-q", "--filter", "label=chaosgate.environment"))
+	}
+	return ids
+}
+
 // kill runs an experiment, kills something of it, and sees that nothing is left. It answers whether there was something to kill.
 func (c composed) kill(fault, victim string, after time.Duration, random *rand.Rand) (killed bool) {
 	c.t.Helper()
@@ -73,7 +85,7 @@ func (c composed) kill(fault, victim string, after time.Duration, random *rand.R
 	}
 	switch {
 	case victim == "helper":
-		if ids := strings.Fields(c.docker("ps", "-q", "--filter", "label=chaosgate.environment")); len(ids) > 0 {
+		if ids := c.helpers(); len(ids) > 0 {
 			code, _ := output(c.t, "docker", "kill", ids[random.IntN(len(ids))]) // it may be ending already
 			killed = code == 0
 		}
