@@ -57,7 +57,7 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
 bench-peers: ## faults on containers beside Toxiproxy and the engine's own calls; needs Docker
-	go test ./pkg/impair -run '^$$' -bench DelayError -benchtime 100x
+	go test ./pkg/impair -run '^$$' -bench DelayError -benchtime 300x
 	go test ./pkg/impair -run '^$$' -bench Stream -benchtime 8x
 	go test ./pkg/target/docker -run TestOnset -v -args -onset.times 15
 

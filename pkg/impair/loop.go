@@ -15,6 +15,9 @@ import (
 // received is how many packets are taken in before verdicts are sent again.
 const received = 64
 
+// coarse is a wait that is made in two parts.
+const coarse = 2 * time.Millisecond
+
 // loop holds packets on a thread of its own until it is their time.
 type loop struct {
 	link   Link
@@ -75,7 +78,11 @@ func (l *loop) wait() (rung bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(l.queue.fd), Events: unix.POLLIN}, {Fd: int32(l.bell), Events: unix.POLLIN}}
 	var timeout *unix.Timespec
 	if len(l.held) > 0 {
-		t := unix.NsecToTimespec(max(0, int64(l.held[0].at-l.now())))
+		left := l.held[0].at - l.now()
+		if left > coarse {
+			left -= left / 64 // a kernel may be late by a thousandth of a long wait, so the end of it is waited for by itself
+		}
+		t := unix.NsecToTimespec(max(0, int64(left)))
 		timeout = &t
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
