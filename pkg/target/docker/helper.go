@@ -239,21 +239,49 @@ func (h *helper) Close(ctx context.Context) error {
 	defer cancel()
 	ended, failed := h.of.engine.ContainerWait(ctx, h.id, container.WaitConditionRemoved)
 	h.release()
-	select {
-	case r := <-ended:
-		h.of.drop(h)
-		if r.StatusCode != 0 {
-			return fmt.Errorf("the helper %.12s ended with exit code %d", h.id, r.StatusCode)
-		}
-		return nil
-	case err := <-failed:
-		if cerrdefs.IsNotFound(err) {
-			h.of.drop(h)
-			return nil
-		}
+	code, err := h.await(ctx, ended, failed)
+	switch {
+	case err != nil:
 		killing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
 		defer cancel()
 		return errors.Join(fmt.Errorf("the helper %.12s did not end when it was told to: %w", h.id, err), h.remove(killing))
+	case code != 0:
+		err = fmt.Errorf("the helper %.12s ended with exit code %d", h.id, code)
+	}
+	h.of.drop(h)
+	return err
+}
+
+// lookAgain is how often an engine is asked whether a helper is gone, of which it may not tell.
+const lookAgain = 100 * time.Millisecond
+
+// await waits until the helper is removed and answers its exit code. An engine that is asked to tell of the end at the moment in which it comes may never do so; then the
+// code is not known, and the helper was released before.
+func (h *helper) await(ctx context.Context, ended <-chan container.WaitResponse, failed <-chan error) (code int64, err error) {
+	for {
+		select {
+		case r := <-ended:
+			return r.StatusCode, nil
+		case err := <-failed:
+			if cerrdefs.IsNotFound(err) {
+				err = nil
+			}
+			return 0, err
+		case <-time.After(lookAgain):
+			if _, err := h.of.engine.ContainerInspect(ctx, h.id); cerrdefs.IsNotFound(err) {
+				return h.codeOf(ended), nil
+			}
+		}
+	}
+}
+
+// codeOf is the exit code, if the engine tells it at last.
+func (h *helper) codeOf(ended <-chan container.WaitResponse) int64 {
+	select {
+	case r := <-ended:
+		return r.StatusCode
+	case <-time.After(lookAgain):
+		return 0
 	}
 }
 
