@@ -103,8 +103,13 @@ func (c *Client) exchange(ctx context.Context, r request) (json.RawMessage, erro
 	return c.await(ctx, r.ID)
 }
 
+// answerGrace is how much longer than its limit an answer is waited for: a helper that ran into the limit says so.
+const answerGrace = 250 * time.Millisecond
+
 // await waits for the answer to one request and drops the late answers to earlier ones.
 func (c *Client) await(ctx context.Context, id int) (json.RawMessage, error) {
+	done := ctx.Done()
+	var over <-chan time.Time // once the limit is reached
 	for {
 		select {
 		case a := <-c.answers:
@@ -120,29 +125,11 @@ func (c *Client) await(ctx context.Context, id int) (json.RawMessage, error) {
 			default:
 			}
 			return nil, errors.Join(ErrEnded, c.readErr)
-		case <-ctx.Done():
-			return c.late(ctx, id)
-		}
-	}
-}
-
-// answerGrace is how much longer than its limit an answer is waited for: a helper that ran into the limit says so.
-const answerGrace = 250 * time.Millisecond
-
-// late waits a moment for what a helper says of a limit that it has run into.
-func (c *Client) late(ctx context.Context, id int) (json.RawMessage, error) {
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, context.Cause(ctx)
-	}
-	over := time.After(answerGrace)
-	for {
-		select {
-		case a := <-c.answers:
-			if a.ID == id || a.ID <= 0 {
-				return a.result()
+		case <-done:
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil, context.Cause(ctx)
 			}
-		case <-c.ended:
-			return nil, errors.Join(ErrEnded, c.readErr)
+			done, over = nil, time.After(answerGrace)
 		case <-over:
 			return nil, context.Cause(ctx)
 		}

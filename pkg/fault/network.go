@@ -213,12 +213,11 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 
 // Revert implements Fault.
 func (l *onLink) Revert(ctx context.Context) (Effect, error) {
-	if !l.touched {
-		err := restore(ctx, l.linker, linkUndo{Link: l.Link, Name: l.id}) // what was only readied
-		return Effect{Proven: err == nil, Summary: l.name() + ": nothing was done, so there is nothing to revert"}, err
-	}
-	if err := restore(ctx, l.linker, linkUndo{Link: l.Link, Name: l.id}); err != nil {
+	if err := restore(ctx, l.linker, linkUndo{Link: l.Link, Name: l.id}); err != nil { // also what was only readied
 		return Effect{}, err
+	}
+	if !l.touched {
+		return Effect{Proven: true, Summary: l.name() + ": nothing was done, so there is nothing to revert"}, nil
 	}
 	return l.calm(ctx)
 }

@@ -16,16 +16,15 @@ const (
 	pollTry   = time.Second // one attempt
 )
 
-// Fetch sends a GET on a fresh connection, from an address of this machine (nil: any), and reads the answer to its end. A redirect is an answer.
-func Fetch(ctx context.Context, from net.Addr, url string) (*http.Response, error) {
-	return fetch(ctx, &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: from}).DialContext},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, url)
-}
+// dialer makes a connection.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// fetch sends a GET and reads the answer to its end.
-func fetch(ctx context.Context, client *http.Client, url string) (*http.Response, error) {
+// fetch sends a GET on a fresh connection and reads the answer to its end. A redirect is an answer.
+func fetch(ctx context.Context, dial dialer, url string) (*http.Response, error) {
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: dial},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func AskReady(ctx context.Context, url, address string) error {
 		}
 		return conn.Close()
 	}
-	resp, err := Fetch(ctx, nil, url)
+	resp, err := fetch(ctx, (&net.Dialer{}).DialContext, url)
 	if err != nil {
 		return err
 	}

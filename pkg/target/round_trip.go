@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -31,11 +30,7 @@ func RoundTrip(ctx context.Context, from net.Addr, to string, within time.Durati
 	began = time.Now()
 	answering, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	_, err = fetch(answering, &client, to)
+	_, err = fetch(answering, func(context.Context, string, string) (net.Conn, error) { return conn, nil }, to)
 	return time.Since(began), unanswered(ctx, answering, within, err)
 }
 

@@ -66,8 +66,8 @@ func (s Stack) There(ctx context.Context) (there bool, err error) {
 		all, err := containersOf(ctx, e.engine, s.Project)
 		there = len(all) > 0
 		for _, c := range all {
-			if dir := c.Labels[labelFolder]; s.Folder != "" && dir != "" && !sameFolder(dir, s.Folder) {
-				return fmt.Errorf("the Compose project %q was started from %s, and not from %s", s.Project, dir, s.Folder)
+			if err == nil {
+				err = startedFrom(s.Project, s.Folder, c)
 			}
 		}
 		return err

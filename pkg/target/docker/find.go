@@ -30,8 +30,8 @@ func (e *Environment) find(ctx context.Context) ([]*instance, error) {
 		if !ok {
 			continue
 		}
-		if dir := c.Labels[labelFolder]; e.opts.Folder != "" && dir != "" && !sameFolder(dir, e.opts.Folder) {
-			return nil, fmt.Errorf("the Compose project %q was started from %s, and not from %s: name the one that is meant with `project` in chaos.yaml", e.opts.Project, dir, e.opts.Folder)
+		if err := startedFrom(e.opts.Project, e.opts.Folder, c); err != nil {
+			return nil, err
 		}
 		n, err := strconv.Atoi(c.Labels[labelNumber])
 		if err != nil {
@@ -51,6 +51,15 @@ func (e *Environment) find(ctx context.Context) ([]*instance, error) {
 		}
 	}
 	return found, nil
+}
+
+// startedFrom is an error for a container of a project that was started from another folder than the one that is meant; empty is any.
+func startedFrom(project, folder string, c container.Summary) error {
+	dir := c.Labels[labelFolder]
+	if folder == "" || dir == "" || sameFolder(dir, folder) {
+		return nil
+	}
+	return fmt.Errorf("the Compose project %q was started from %s, and not from %s: name the one that is meant with `project` in chaos.yaml", project, dir, folder)
 }
 
 // sameFolder says whether two paths are one folder, as far as that can be seen from here.
