@@ -130,6 +130,21 @@ steps:
 	return path
 }
 
+// copies are the containers, networks and volumes of projects that experiments have for themselves.
+func (c composed) copies() string {
+	return c.docker("ps", "-aq", "--filter", "name=^/?chaos-2") + c.docker("network", "ls", "-q", "--filter", "name=^chaos-2") + c.docker("volume", "ls", "-q", "--filter", "name=^chaos-2")
+}
+
+// noCopies sees that within a time none is left.
+func (c composed) noCopies(within time.Duration) {
+	c.t.Helper()
+	for deadline := time.Now().Add(within); c.copies() != ""; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("left of projects that experiments had for themselves: %s", c.copies())
+		}
+	}
+}
+
 // readonly says whether service-b cannot write to its database.
 func readonly(c composed) bool { return c.rises("service-b", "readonly") }
 
@@ -206,9 +221,9 @@ func (c composed) hit(fault string, felt func(composed) bool) (runner *exec.Cmd,
 }
 
 // start starts a runner, which does not outlive the test.
-func (c composed) start(file, reports string) *exec.Cmd {
+func (c composed) start(file, reports string, more ...string) *exec.Cmd {
 	c.t.Helper()
-	runner := exec.Command(c.program, "run", file, "--env", "compose", "--reports", reports)
+	runner := exec.Command(c.program, append([]string{"run", file, "--env", "compose", "--reports", reports}, more...)...)
 	runner.Dir = ".."
 	runner.Stderr = testLog{c.t}
 	if err := runner.Start(); err != nil {
@@ -274,8 +289,8 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 	t.Run("what it cannot do yet is refused", func(t *testing.T) {
 		for args, want := range map[string]string{
 			c.file("network.partition", "{service: service-b, to: service-a}"): "there is no link from service-b to service-a",
-			"--jobs 2 experiments/service-kill.yaml":                           "share one Compose project",
-			"--weakened no-fallback experiments/service-kill.yaml":             "has no weakened variants",
+			"--jobs 2 --up experiments/service-kill.yaml":                      "each has a project of its own",
+			"--weakened no-fallbak experiments/service-kill.yaml":              `did you mean "no-fallback"?`,
 			"experiments/service-kill.yaml experiments/db-lock.yaml":           "there is no such file",
 		} {
 			code, said := output(t, c.program, append([]string{"run", "--env", "compose"}, strings.Fields(args)...)...)
@@ -329,6 +344,26 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 				t.Fatalf("%s: exit code %d, gate %s, containers %q, want some: %v\n%s", step.args, code, r.Gate, containers(), step.runs, said)
 			}
 		}
+	})
+	t.Run("a project for each experiment", func(t *testing.T) {
+		shared := c.inspect("service-b")
+		code, r, said := decided(t, c.program, "--env", "compose", "--weakened", "no-fallback", "--seed", "2", "experiments/service-kill.yaml")
+		if code != 1 || r.Gate != "CLOSED" {
+			t.Errorf("without protections: exit code %d, gate %s:\n%s", code, r.Gate, said)
+		}
+		c.noCopies(0)
+		if now := c.inspect("service-b"); now.ID != shared.ID || now.State.Pid != shared.State.Pid {
+			t.Errorf("the project that ran already was %+v and is %+v", shared, now)
+		}
+		runner := c.start(c.file("service.pause", "{service: service-b}"), t.TempDir(), "--jobs", "2")
+		for deadline := time.Now().Add(30 * time.Second); c.copies() == ""; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("no project is started")
+			}
+		}
+		_ = runner.Process.Kill()
+		c.noCopies(20 * time.Second)
+		c.clean()
 	})
 	t.Run("a container that is removed", func(t *testing.T) {
 		runner, reports := c.hit("service.pause", paused)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/diag"
@@ -19,10 +21,19 @@ func openContainers(o opening) (target.Environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return docker.New(docker.Options{
+	options := docker.Options{
 		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Folder: folderOf(o.input), Spec: o.input.env,
 		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Helpers: helpers(o.program), Secrets: o.secrets,
-	}), nil
+	}
+	if o.apart {
+		file := composeFile(o.input)
+		if to := leads(o.input.dir, file); to != "" {
+			return nil, fmt.Errorf(textFolderLeadsOut, file, to)
+		}
+		options.Project, options.Folder = docker.CopyName(o.run, o.plan.Name), ""
+		options.Copy = &docker.Copy{File: file, Variables: o.input.env.Weakened[o.variant].Services}
+	}
+	return docker.New(options), nil
 }
 
 // helpers are what works in containers and beside them: this program.
@@ -57,9 +68,21 @@ func attachContainer(ref target.Ref) target.Runtime {
 // checkContainers finds what is wrong with the services before an engine is asked.
 func checkContainers(doc *spec.Document, environment string, env spec.Environment) diag.List {
 	problems := checkServices(doc, environment, env, func(name string) []error { return docker.CheckService(env.Services[name]) })
-	if len(env.Weakened) > 0 {
-		at := "/environments/" + spec.Escape(environment) + "/weakened"
-		problems = append(problems, diag.Problem{Span: doc.Key(at), Severity: diag.Error, Rule: "service", Message: textWeakenedShared, Hint: textWeakenedSharedHint})
+	for _, variant := range sortedKeys(env.Weakened) {
+		at := "/environments/" + spec.Escape(environment) + "/weakened/" + spec.Escape(variant) + "/services/"
+		for _, service := range sortedKeys(env.Weakened[variant].Services) {
+			problems = append(problems, checkVariables(doc, at+spec.Escape(service)+"/", env.Weakened[variant].Services[service])...)
+		}
+	}
+	return problems
+}
+
+// checkVariables finds variables in which somebody expects something to be replaced.
+func checkVariables(doc *spec.Document, at string, variables map[string]string) (problems diag.List) {
+	for _, name := range sortedKeys(variables) {
+		if strings.Contains(variables[name], "${") {
+			problems = append(problems, diag.Problem{Span: doc.Value(at + spec.Escape(name)), Severity: diag.Error, Rule: "service", Message: fmt.Sprintf(textWeakenedReplaced, name)})
+		}
 	}
 	return problems
 }

@@ -118,13 +118,10 @@ func newRunning(sys system, f runFlags, args []string) (running, error) {
 	if err := in.unlocked(sys); err != nil {
 		return running{}, err
 	}
-	if f.jobs > 1 && in.kind.shared {
-		return running{}, usage(textJobsSharedHint, textJobsShared, in.environment)
-	}
-	if p := in.env.Prometheus; f.jobs > 1 && !p.Embedded() && p.Discovery == "" {
+	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr), mode: executor.Inject}
+	if p := in.env.Prometheus; (f.jobs > 1 || r.apart()) && !p.Embedded() && p.Discovery == "" {
 		return running{}, usage(textJobsMixedHint, textJobsMixed, in.environment)
 	}
-	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr), mode: executor.Inject}
 	if f.dryRun {
 		r.mode = executor.DryRun
 	}
@@ -169,6 +166,11 @@ func (r running) run() error {
 		}
 		return r.stopNow(s, out, signal)
 	}
+}
+
+// apart says whether each experiment gets an environment of its own, of a kind that experiments share otherwise: because others run beside it, or because it is weakened.
+func (r running) apart() bool {
+	return r.input.kind.shared && (r.flags.jobs > 1 || r.flags.weakened != "")
 }
 
 // tell says what --quiet does not want to hear.

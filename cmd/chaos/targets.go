@@ -26,7 +26,7 @@ type targetKind struct {
 	// revert ends an environment of a dead run; attach reaches into one, to take a fault back.
 	revert func(context.Context, json.RawMessage) error
 	attach func(target.Ref) target.Runtime
-	shared bool // experiments find the environment as it is, and cannot have one each
+	shared bool // experiments find the environment as it is, unless each is to have one of its own: running.apart
 	// stack is how people start and end such an environment; nil if each experiment does that itself.
 	stack func(sys system, in input) (stack, error)
 }
@@ -47,6 +47,7 @@ type opening struct {
 	logs     string // folder of the run's logs
 	input    input
 	variant  string
+	apart    bool // of a kind that is shared: the experiment is to have one of its own
 	programs map[string]string
 	program  string // this one, for helpers
 	plan     plan.Plan

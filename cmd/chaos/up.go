@@ -18,6 +18,8 @@ func (r running) checkUp() error {
 		return usage("", textKeepWithoutUp)
 	case r.flags.up && r.input.kind.stack == nil:
 		return usage(textNoStackHint, textNoStack, r.input.environment)
+	case r.flags.up && r.apart():
+		return usage(textUpApartHint, textUpApart)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (r running) parts(s *session, programs map[string]string) executor.Parts {
 	return executor.Parts{
 		Open: func(p plan.Plan) (target.Environment, error) {
 			return r.input.kind.open(opening{
-				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets, orphans: s.orphans, getenv: r.sys.env,
+				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, apart: r.apart(), programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets, orphans: s.orphans, getenv: r.sys.env,
 			})
 		},
 		Guarded: s.guards.ensure,

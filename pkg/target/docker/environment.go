@@ -9,13 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/target"
 )
 
-// Environment is a Compose project that runs already. It is safe for concurrent use once Up has returned; Up is called once.
+// Environment is a Compose project that runs already, or one that is started for an experiment alone. It is safe for concurrent use once Up has returned; Up is called once.
 type Environment struct {
 	opts   Options
 	id     string // run id/experiment: the label of what is ours
@@ -25,11 +26,13 @@ type Environment struct {
 	engineID  string
 	cpus      int // of the engine's machine
 	lock      *os.File
-	instances []*instance // sorted by service and number
-	since     time.Time   // when Up began, by the engine's clock
-	wasUp     bool        // all instances ran and were ready
-	unwatch   func()      // ends the watching of events and waits for it
-	hosts     *hosts      // once the engine is met
+	instances []*instance   // sorted by service and number
+	since     time.Time     // when Up began, by the engine's clock
+	heard     time.Time     // by that clock, what happened before this is no news
+	wasUp     bool          // all instances ran and were ready
+	unwatch   func()        // ends the watching of events and waits for it
+	hosts     *hosts        // once the engine is met
+	unsettled time.Duration // how long parts of the experiment's own project may still come to be, because its start was cut short
 
 	mu    sync.Mutex
 	armed map[string]*helper // by instance and signal
@@ -82,11 +85,12 @@ const UndoKind = "docker.environment"
 type leftover struct {
 	Endpoint Endpoint `json:"endpoint"`
 	ID       string   `json:"id"`
-	Ran      []string `json:"ran"` // the containers that ran before: they are to run again
+	Ran      []string `json:"ran"`               // the containers that ran before: they are to run again
+	Project  string   `json:"project,omitempty"` // the experiment's own, which is to be removed; empty: it was there before
 }
 
 // Up implements target.Environment: it finds the project's containers, all of which must run and be ready. What it records is the undo of the helpers that faults may
-// need, and of what they may leave down: the project itself was there before and is as it was afterwards.
+// need, and of what they may leave down: the project itself was there before and is as it was afterwards. An experiment's own is started first, and its end recorded.
 func (e *Environment) Up(ctx context.Context, record target.RecordUndo) error {
 	err := e.up(ctx, record)
 	if err == nil {
@@ -98,15 +102,15 @@ func (e *Environment) Up(ctx context.Context, record target.RecordUndo) error {
 }
 
 func (e *Environment) up(ctx context.Context, record target.RecordUndo) error {
-	if err := e.reach(ctx); err != nil {
+	if err := e.meet(ctx); err != nil {
 		return err
 	}
-	var err error
-	if e.lock, err = lockProject(e.engineID, e.opts.Project); err != nil {
-		return err
+	obtain := e.take
+	if e.opts.Copy != nil {
+		obtain = e.begin
 	}
-	if err := e.record(record); err != nil {
-		return fmt.Errorf("nothing was begun, because its undo could not be recorded: %w", err)
+	if err := obtain(ctx, record); err != nil {
+		return err
 	}
 	if err := e.audible(ctx); err != nil {
 		return err
@@ -119,22 +123,70 @@ func (e *Environment) up(ctx context.Context, record target.RecordUndo) error {
 	return nil
 }
 
-// reach connects to the engine and finds the project's containers.
-func (e *Environment) reach(ctx context.Context) error {
+// take finds the project that is there, and keeps other runs away from it.
+func (e *Environment) take(ctx context.Context, record target.RecordUndo) (err error) {
+	if e.instances, err = e.containers(ctx); err != nil {
+		return err
+	}
+	if e.lock, err = lockProject(e.engineID, e.opts.Project); err != nil {
+		return err
+	}
+	return e.record(record)
+}
+
+// begin starts the experiment's own project.
+func (e *Environment) begin(ctx context.Context, record target.RecordUndo) (err error) {
+	if err := e.record(record); err != nil {
+		return err
+	}
+	if err := e.startCopy(ctx); err != nil {
+		return err
+	}
+	info, err := e.engine.Info(ctx) // after the last of the starts, which are no news
+	if err != nil {
+		return err
+	}
+	if e.heard, err = engineClock(info); err != nil {
+		return err
+	}
+	e.instances, err = e.containers(ctx)
+	return err
+}
+
+// meet connects to the engine.
+func (e *Environment) meet(ctx context.Context) error {
 	engine, info, err := e.opts.Endpoint.meet(ctx)
 	if err != nil {
 		return err
 	}
 	e.engine, e.engineID, e.cpus, e.hosts = engine, info.ID, info.NCPU, newHosts(e.opts.Helpers, engine, e.id)
-	if e.since, err = time.Parse(time.RFC3339Nano, info.SystemTime); err != nil {
-		return fmt.Errorf("read the engine's clock: %w", err)
+	e.since, err = engineClock(info)
+	e.heard = e.since
+	return err
+}
+
+func engineClock(info system.Info) (time.Time, error) {
+	now, err := time.Parse(time.RFC3339Nano, info.SystemTime)
+	if err != nil {
+		return now, fmt.Errorf("read the engine's clock: %w", err)
 	}
-	e.instances, err = e.find(ctx)
+	return now, nil
+}
+
+// reach connects to the engine and finds the project's containers.
+func (e *Environment) reach(ctx context.Context) (err error) {
+	if err := e.meet(ctx); err != nil {
+		return err
+	}
+	e.instances, err = e.containers(ctx)
 	return err
 }
 
 func (e *Environment) record(record target.RecordUndo) error {
 	left := leftover{Endpoint: e.opts.Endpoint, ID: e.id}
+	if e.opts.Copy != nil {
+		left.Project = e.opts.Project
+	}
 	for _, i := range e.instances {
 		left.Ran = append(left.Ran, i.id)
 	}
@@ -142,11 +194,22 @@ func (e *Environment) record(record target.RecordUndo) error {
 	if err != nil {
 		return err
 	}
-	label := diag.ShellWord("label=" + labelOurs + "=" + mark(e.id))
-	return record(target.Undo{
-		ID: "environment:" + e.opts.Experiment, Kind: UndoKind, Data: data, Target: target.Ref{Runtime: RuntimeName, ID: e.id},
-		Manual: fmt.Sprintf("%[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -f; %[1]s images -q --filter %[2]s | xargs -r env %[1]s rmi -f", e.opts.Endpoint.command(), label),
-	})
+	err = record(target.Undo{ID: "environment:" + e.opts.Experiment, Kind: UndoKind, Data: data, Target: target.Ref{Runtime: RuntimeName, ID: e.id}, Manual: left.manual()})
+	if err != nil {
+		return fmt.Errorf("nothing was begun, because its undo could not be recorded: %w", err)
+	}
+	return nil
+}
+
+// manual is how a person ends it.
+func (l leftover) manual() string {
+	ours := diag.ShellWord("label=" + labelOurs + "=" + mark(l.ID))
+	text := fmt.Sprintf("%[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -f; %[1]s images -q --filter %[2]s | xargs -r env %[1]s rmi -f", l.Endpoint.command(), ours)
+	if l.Project != "" {
+		own := diag.ShellWord("label=" + labelProject + "=" + l.Project)
+		text += fmt.Sprintf("; %[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -fv; %[1]s network ls -q --filter %[2]s | xargs -r env %[1]s network rm; %[1]s volume ls -q --filter %[2]s | xargs -r env %[1]s volume rm", l.Endpoint.command(), own)
+	}
+	return text
 }
 
 // ready waits until all instances are, and tells of each that it runs.
@@ -237,10 +300,13 @@ func (e *Environment) Down(ctx context.Context) error {
 	}
 	if e.engine != nil {
 		errs = append(errs, e.hosts.end(ctx))
-		if e.wasUp {
+		if e.wasUp && e.opts.Copy == nil {
 			errs = append(errs, e.restore(ctx))
 		}
 		e.keepLogs(ctx)
+		if e.opts.Copy != nil {
+			errs = append(errs, endCopy(ctx, e.engine, e.id, e.opts.Project, e.unsettled))
+		}
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())

@@ -17,8 +17,8 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// find answers the project's containers of the environment's services. A service without any, or what could not be reached, is an error.
-func (e *Environment) find(ctx context.Context) ([]*instance, error) {
+// containers answers the project's containers of the environment's services. A service without any, or what could not be reached, is an error.
+func (e *Environment) containers(ctx context.Context) ([]*instance, error) {
 	all, err := containersOf(ctx, e.engine, e.opts.Project)
 	if err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func call(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "ok ", time.Since(began))
 }
 
-// runner attaches to the project PROJECT, arms a helper for its web-1, says so, and waits to be killed.
+// runner attaches to the project PROJECT, or starts it as a copy of the Compose file COPY, arms a helper for its web-1, says so, and waits to be killed.
 func runner() {
 	services := map[string]spec.Service{"web": service()}
 	if os.Getenv("LINK") != "" {
@@ -116,6 +116,9 @@ func runner() {
 	}
 	o := options(os.Getenv("PROJECT"), services)
 	o.RunID = os.Getenv("RUN")
+	if file := os.Getenv("COPY"); file != "" {
+		o = copied(o, file)
+	}
 	e := New(o)
 	go func() {
 		for range e.Events() { //nolint:revive // somebody must read them

@@ -27,6 +27,7 @@ type Options struct {
 	Endpoint   Endpoint
 	Project    string // of Compose
 	Folder     string // from which the project must have been started; empty: any
+	Copy       *Copy  // nil: the project runs already; else it is the experiment's own, and CopyName has named it
 	Spec       spec.Environment
 	LogDir     string // kept; one file a service with what its containers wrote meanwhile
 	Helpers    Helpers

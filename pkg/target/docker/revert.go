@@ -18,20 +18,27 @@ import (
 )
 
 // RevertEnvironment ends what a run has added to an engine, from a fresh process, given the data of the undo that Up recorded. It is idempotent, and safe if Up never
-// came to add anything. Only containers and images with the run's own label are removed, and only what ran before is started.
+// came to add anything. Only containers and images with the run's own label are removed, and the project that was started for the experiment; only what ran before is started.
 func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	var l leftover
 	if err := json.Unmarshal(data, &l); err != nil {
 		return fmt.Errorf("read the undo of an environment: %w", err)
 	}
-	if run, experiment, ok := strings.Cut(l.ID, "/"); !ok || run == "" || experiment == "" {
+	run, experiment, ok := strings.Cut(l.ID, "/")
+	if !ok || run == "" || experiment == "" {
 		return fmt.Errorf("the undo of an environment is for %q, expected RUN/EXPERIMENT: nothing was done", l.ID)
+	}
+	if own := CopyName(run, experiment); l.Project != "" && l.Project != own {
+		return fmt.Errorf("the undo of an environment is to remove the Compose project %q, expected %q: nothing was done", l.Project, own)
 	}
 	engine, err := l.Endpoint.connect()
 	if err != nil {
 		return err
 	}
 	errs := []error{endOurs(ctx, engine, l.ID)}
+	if l.Project != "" {
+		errs = append(errs, endCopy(ctx, engine, l.ID, l.Project, copyQuiet))
+	}
 	for _, id := range l.Ran {
 		if err := runAgain(ctx, engine, id); err != nil && !errors.Is(err, target.ErrGone) {
 			errs = append(errs, fmt.Errorf("the container %.12s ran before: %w", id, err))

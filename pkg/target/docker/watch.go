@@ -31,7 +31,7 @@ const (
 // is asked for what happened meanwhile.
 func (e *Environment) watch() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watcher{env: e, ctx: ctx, since: e.since}
+	w := &watcher{env: e, ctx: ctx, since: e.heard}
 	w.all.Go(func() {
 		for ctx.Err() == nil {
 			w.listen(ctx)
@@ -76,7 +76,7 @@ func (w *watcher) listen(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	now, err := time.Parse(time.RFC3339Nano, info.SystemTime)
+	now, err := engineClock(info)
 	if err != nil || !w.hear(ctx, now) {
 		return
 	}
