@@ -208,17 +208,17 @@ func TestSQLiteLockThatCannotBeTaken(t *testing.T) {
 func TestSQLiteIsLookedAtAndMarked(t *testing.T) {
 	file, db := database(t)
 	write := func() error { _, err := db.Exec("INSERT INTO a VALUES (1)"); return err }
-	marks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: agent.EditMark})
+	marks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: sqlitefile.EditReadOnly})
 	looks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write})
-	if s := call[agent.SQLiteStatus](t, looks, agent.Inject); s != (agent.SQLiteStatus{Write: agent.Succeeded}) {
+	if s := call[agent.SQLiteStatus](t, looks, agent.Inject); s != (agent.SQLiteStatus{Met: agent.Succeeded}) {
 		t.Errorf("before anything: %+v", s)
 	}
 	for range 2 {
-		if s := call[agent.SQLiteStatus](t, marks, agent.Inject); s.Write != agent.ReadOnly {
+		if s := call[agent.SQLiteStatus](t, marks, agent.Inject); s.Met != agent.ReadOnly {
 			t.Errorf("marked: %+v", s)
 		}
 	}
-	if s := call[agent.SQLiteStatus](t, looks, agent.Status); s.Write != agent.ReadOnly || s.Lockable == "" || s.Markable == "" || s.Locked {
+	if s := call[agent.SQLiteStatus](t, looks, agent.Status); s.Met != agent.ReadOnly || s.Lockable == "" || s.Locked {
 		t.Errorf("who looks sees %+v", s)
 	}
 	if err := write(); !sqlitefile.IsReadOnly(err) {
@@ -228,26 +228,26 @@ func TestSQLiteIsLookedAtAndMarked(t *testing.T) {
 	if err := write(); !sqlitefile.IsReadOnly(err) {
 		t.Errorf("after who looked has ended, a write met %v", err)
 	}
-	clears := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: agent.EditClear})
-	if s := call[agent.SQLiteStatus](t, clears, agent.Inject); s.Write != agent.Succeeded {
+	clears := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: sqlitefile.EditReadOnly, Undo: true})
+	if s := call[agent.SQLiteStatus](t, clears, agent.Inject); s.Met != agent.Succeeded {
 		t.Errorf("cleared: %+v", s)
 	}
 	must(t, clears.end(t))
 	must(t, marks.end(t))
-	marks = armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: agent.EditMark})
+	marks = armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: sqlitefile.EditReadOnly})
 	call[agent.SQLiteStatus](t, marks, agent.Inject)
 	must(t, marks.end(t))
-	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file}), agent.Status); s.Write != agent.Succeeded {
+	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file}), agent.Status); s.Met != agent.Succeeded {
 		t.Errorf("after who had marked it has ended: %+v", s)
 	}
 	lock := armed(t, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: file, Mode: sqlitefile.Write})
 	call[agent.SQLiteLockStatus](t, lock, agent.Inject)
-	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write}), agent.Status); !s.Locked || s.Write != agent.Busy {
+	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write}), agent.Status); !s.Locked || s.Met != agent.Busy {
 		t.Errorf("locked: %+v", s)
 	}
 	must(t, lock.end(t))
 	must(t, os.Remove(file))
-	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write}), agent.Status); s.Write != agent.Gone {
+	if s := call[agent.SQLiteStatus](t, armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write}), agent.Status); s.Met != agent.Gone {
 		t.Errorf("gone: %+v", s)
 	}
 }

@@ -10,20 +10,16 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// SQLiteJob looks at a database as another process than the service, where it can be reached from inside of an instance only, and can make it read-only.
+// SQLiteJob looks at a database as another process than the service, where it can be reached from inside of an instance only, and can edit it.
 const SQLiteJob = "sqlite"
 
-// The edits of a SQLiteConfig. A mark that this helper has made is taken off when it ends.
-const (
-	EditMark  = "mark"  // inject makes the database read-only
-	EditClear = "clear" // inject takes that back, whoever did it
-)
-
-// SQLiteConfig says which database, and which lock is looked for.
+// SQLiteConfig says which database, which lock is looked for, and which edit is made. An edit that this helper has made is taken back when it ends.
 type SQLiteConfig struct {
-	Path string          `json:"path"`
-	Mode sqlitefile.Mode `json:"mode,omitempty"` // of Locked and Lockable; empty looks for no lock
-	Edit string          `json:"edit,omitempty"` // empty: inject only looks
+	Path  string          `json:"path"`
+	Mode  sqlitefile.Mode `json:"mode,omitempty"`  // of Locked and Lockable; empty looks for no lock
+	Edit  sqlitefile.Edit `json:"edit,omitempty"`  // empty: inject only looks
+	Table string          `json:"table,omitempty"` // that the edit is for; empty: all
+	Undo  bool            `json:"undo,omitempty"`  // inject takes the edit back, whoever made it
 }
 
 // Outcome is what came of a try, so that it can be told from afar.
@@ -34,6 +30,7 @@ const (
 	Succeeded Outcome = "succeeded"
 	Busy      Outcome = "busy"      // SQLITE_BUSY
 	ReadOnly  Outcome = "read-only" // SQLITE_READONLY
+	Corrupt   Outcome = "corrupt"   // SQLITE_CORRUPT
 	Gone      Outcome = "gone"      // there is no such file
 	Failed    Outcome = "failed"
 )
@@ -41,17 +38,17 @@ const (
 // SQLiteStatus is what inject and status answer.
 type SQLiteStatus struct {
 	Lockable string `json:"lockable,omitempty"` // why a lock cannot be taken; empty if it can
-	Markable string `json:"markable,omitempty"` // why it cannot be made read-only; empty if it can
+	Editable string `json:"editable,omitempty"` // why the edit cannot be made; empty if it can, or was
 	// Locked says whether somebody holds a lock of the mode.
 	Locked bool `json:"locked"`
-	// Write is what came of a write that was taken back, without waiting for locks, and Text the error.
-	Write Outcome `json:"write"`
-	Text  string  `json:"text,omitempty"`
+	// Met is what came of a try of what the edit takes away, or without an edit of a write that was taken back, without waiting for locks, and Text the error.
+	Met  Outcome `json:"met"`
+	Text string  `json:"text,omitempty"`
 }
 
 type sqliteJob struct {
 	config SQLiteConfig
-	marked bool
+	edited bool
 }
 
 func newSQLite(config json.RawMessage) (job, error) {
@@ -64,8 +61,8 @@ func newSQLite(config json.RawMessage) (job, error) {
 		return nil, errors.New("path is empty, expected a database file")
 	case c.Mode != "" && c.Mode != sqlitefile.Write && c.Mode != sqlitefile.Exclusive:
 		return nil, fmt.Errorf("mode is %q, expected %s or %s", c.Mode, sqlitefile.Write, sqlitefile.Exclusive)
-	case c.Edit != "" && c.Edit != EditMark && c.Edit != EditClear:
-		return nil, fmt.Errorf("edit is %q, expected %s or %s", c.Edit, EditMark, EditClear)
+	case c.Edit != "":
+		return j, c.Edit.Known()
 	}
 	return j, nil
 }
@@ -73,26 +70,24 @@ func newSQLite(config json.RawMessage) (job, error) {
 func (j *sqliteJob) inject(ctx context.Context) (any, error) {
 	editing, cancel := context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("it was in use for %v", lockTimeout))
 	defer cancel()
-	switch j.config.Edit {
-	case EditMark:
-		if j.marked {
-			break
-		}
-		j.marked = true // or half of it
-		if err := sqlitefile.MarkReadOnly(editing, j.config.Path); err != nil {
+	switch {
+	case j.config.Edit == "":
+	case j.config.Undo:
+		if err := j.undo(editing); err != nil {
 			return nil, err
 		}
-	case EditClear:
-		if err := clearMark(editing, j.config.Path); err != nil {
+	case !j.edited:
+		j.edited = true // or half of it
+		if err := j.config.Edit.Make(editing, j.config.Path, j.config.Table); err != nil {
 			return nil, err
 		}
 	}
 	return j.status(ctx)
 }
 
-// clearMark takes a mark off; a file that is gone has none.
-func clearMark(ctx context.Context, path string) error {
-	err := sqlitefile.ClearReadOnly(ctx, path)
+// undo takes the edit back; a file that is gone has none.
+func (j *sqliteJob) undo(ctx context.Context) error {
+	err := j.config.Edit.Undo(ctx, j.config.Path)
 	if errors.Is(err, target.ErrGone) {
 		return nil
 	}
@@ -100,18 +95,29 @@ func clearMark(ctx context.Context, path string) error {
 }
 
 func (j *sqliteJob) status(ctx context.Context) (any, error) {
-	s := SQLiteStatus{Markable: said(sqlitefile.CheckMarkable(ctx, j.config.Path))}
-	if j.config.Mode != "" {
-		s.Lockable = said(sqlitefile.CheckLockable(ctx, j.config.Path, j.config.Mode))
-		locked, err := sqlitefile.Locked(ctx, j.config.Path, j.config.Mode)
-		if err != nil && !errors.Is(err, target.ErrGone) && !sqlitefile.IsReadOnly(err) { // of those two Write tells
+	var s SQLiteStatus
+	c := j.config
+	if c.Edit != "" && !c.Undo && !j.edited {
+		s.Editable = said(c.Edit.Check(ctx, c.Path, c.Table))
+	}
+	if c.Mode != "" {
+		s.Lockable = said(sqlitefile.CheckLockable(ctx, c.Path, c.Mode))
+		locked, err := sqlitefile.Locked(ctx, c.Path, c.Mode)
+		if err != nil && !errors.Is(err, target.ErrGone) && !sqlitefile.IsReadOnly(err) { // of those two Met tells
 			return nil, err
 		}
 		s.Locked = locked
 	}
-	err := sqlitefile.TryWrite(ctx, j.config.Path)
-	s.Write, s.Text = OutcomeOf(err), said(err)
+	err := j.try(ctx)
+	s.Met, s.Text = OutcomeOf(err), said(err)
 	return s, nil
+}
+
+func (j *sqliteJob) try(ctx context.Context) error {
+	if c := j.config; c.Edit != "" {
+		return c.Edit.Try(ctx, c.Path, c.Table)
+	}
+	return sqlitefile.TryWrite(ctx, j.config.Path)
 }
 
 func said(err error) string {
@@ -130,6 +136,8 @@ func OutcomeOf(err error) Outcome {
 		return Busy
 	case sqlitefile.IsReadOnly(err):
 		return ReadOnly
+	case sqlitefile.IsCorrupt(err):
+		return Corrupt
 	case errors.Is(err, target.ErrGone):
 		return Gone
 	}
@@ -137,12 +145,12 @@ func OutcomeOf(err error) Outcome {
 }
 
 func (j *sqliteJob) revert(ctx context.Context) error {
-	if !j.marked {
+	if !j.edited {
 		return nil
 	}
-	if err := clearMark(ctx, j.config.Path); err != nil {
+	if err := j.undo(ctx); err != nil {
 		return err
 	}
-	j.marked = false
+	j.edited = false
 	return nil
 }

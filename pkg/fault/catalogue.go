@@ -171,6 +171,14 @@ func Catalogue() []Kind {
 			Proof: "another process meets SQLITE_READONLY when it writes",
 			New:   newDBReadonly, Revert: revertDBReadonly,
 		},
+		{
+			Name:   "db.corrupt",
+			Doc:    "Damages tables of a SQLite database and their indexes for every process: whoever reads or writes them meets a real SQLITE_CORRUPT. No row is touched, and the damage is taken off again exactly; what the service does about it meanwhile, such as making a new file, stays.",
+			Params: []Param{{Name: "table", Type: Text, Doc: "which table; without it all of them"}},
+			Needs:  []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Database: true,
+			Proof: "another process meets SQLITE_CORRUPT when it reads",
+			New:   newDBCorrupt, Revert: revertDBCorrupt,
+		},
 	}
 }
 

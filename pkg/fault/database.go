@@ -12,60 +12,77 @@ import (
 
 // database is a SQLite file as another process than the service meets it.
 type database interface {
-	// lockable and markable say why a fault cannot be; target.ErrGone if there is no such file.
+	// lockable and editable say why a fault cannot be; target.ErrGone if there is no such file.
 	lockable(context.Context) error
-	markable(context.Context) error
+	editable(context.Context) error
 	// locked says whether somebody holds a lock, be it the service itself for a moment.
 	locked(context.Context) (bool, error)
-	// write tries to write and takes that back: agent.Succeeded, or why not. The error is for what could not be tried.
-	write(context.Context) (agent.Outcome, string, error)
-	mark(context.Context) error  // makes it read-only
-	clear(context.Context) error // takes that back; idempotent
+	// try does what its edit takes away, or without an edit tries to write and takes that back: agent.Succeeded, or why not. The error is for what could not be tried.
+	try(context.Context) (agent.Outcome, string, error)
+	edit(context.Context) error
+	undo(context.Context) error // takes the edit back; idempotent
 	close(context.Context) error
 	id() string // of the helper that reaches it; empty if there is none
 }
 
-// openDatabase reaches the database of an instance: by its file, or by a helper inside of the instance. Edit is what that is to do beside looking.
-func openDatabase(ctx context.Context, rt target.Runtime, t target.Target, d target.Database, mode sqlitefile.Mode, edit string) (database, error) {
+// purpose is what a database is reached for: a lock, or an edit of all its tables or one.
+type purpose struct {
+	mode  sqlitefile.Mode
+	edit  sqlitefile.Edit
+	table string
+}
+
+// openDatabase reaches the database of an instance: by its file, or by a helper inside of the instance.
+func openDatabase(ctx context.Context, rt target.Runtime, t target.Target, d target.Database, p purpose) (database, error) {
 	if !d.Inside {
-		return fileDatabase{path: d.Path, mode: mode}, nil
+		return fileDatabase{path: d.Path, purpose: p}, nil
 	}
 	hoster, err := able[target.Hoster](rt, target.CanHost)
 	if err != nil {
 		return nil, err
 	}
-	i := &insideDatabase{hoster: hoster, on: t, config: agent.SQLiteConfig{Path: d.Path, Mode: mode, Edit: edit}}
+	i := &insideDatabase{hoster: hoster, on: t, config: agent.SQLiteConfig{Path: d.Path, Mode: p.mode, Edit: p.edit, Table: p.table}}
 	return i, i.enter(ctx)
 }
 
 // fileDatabase is one whose file this process can reach.
 type fileDatabase struct {
 	path string
-	mode sqlitefile.Mode
+	purpose
 }
 
 func (d fileDatabase) lockable(ctx context.Context) error {
 	return sqlitefile.CheckLockable(ctx, d.path, d.mode)
 }
-func (d fileDatabase) markable(ctx context.Context) error {
-	return sqlitefile.CheckMarkable(ctx, d.path)
+func (d fileDatabase) editable(ctx context.Context) error {
+	return d.purpose.edit.Check(ctx, d.path, d.table)
 }
 func (d fileDatabase) locked(ctx context.Context) (bool, error) {
 	return sqlitefile.Locked(ctx, d.path, d.mode)
 }
 
-func (d fileDatabase) write(ctx context.Context) (agent.Outcome, string, error) {
-	err := sqlitefile.TryWrite(ctx, d.path)
+func (d fileDatabase) try(ctx context.Context) (agent.Outcome, string, error) {
+	err := d.attempt(ctx)
 	if err == nil {
 		return agent.Succeeded, "", nil
 	}
 	return agent.OutcomeOf(err), err.Error(), nil
 }
 
-func (d fileDatabase) mark(ctx context.Context) error  { return sqlitefile.MarkReadOnly(ctx, d.path) }
-func (d fileDatabase) clear(ctx context.Context) error { return sqlitefile.ClearReadOnly(ctx, d.path) }
-func (d fileDatabase) close(context.Context) error     { return nil }
-func (d fileDatabase) id() string                      { return "" }
+func (d fileDatabase) attempt(ctx context.Context) error {
+	if d.purpose.edit != "" {
+		return d.purpose.edit.Try(ctx, d.path, d.table)
+	}
+	return sqlitefile.TryWrite(ctx, d.path)
+}
+
+func (d fileDatabase) edit(ctx context.Context) error {
+	return d.purpose.edit.Make(ctx, d.path, d.table)
+}
+
+func (d fileDatabase) undo(ctx context.Context) error { return d.purpose.edit.Undo(ctx, d.path) }
+func (d fileDatabase) close(context.Context) error    { return nil }
+func (d fileDatabase) id() string                     { return "" }
 
 // insideDatabase is one that only a helper inside of the instance can reach. An instance that is started anew has lost its helper; another one is started when it is
 // asked next.
@@ -108,9 +125,9 @@ func (d *insideDatabase) lockable(ctx context.Context) error {
 	return errors.Join(err, problem(now, now.Lockable))
 }
 
-func (d *insideDatabase) markable(ctx context.Context) error {
+func (d *insideDatabase) editable(ctx context.Context) error {
 	now, err := d.ask(ctx, agent.Status)
-	return errors.Join(err, problem(now, now.Markable))
+	return errors.Join(err, problem(now, now.Editable))
 }
 
 // problem is what a helper says that stands in the way.
@@ -118,7 +135,7 @@ func problem(now agent.SQLiteStatus, text string) error {
 	switch {
 	case text == "":
 		return nil
-	case now.Write == agent.Gone:
+	case now.Met == agent.Gone:
 		return fmt.Errorf("%s: %w", text, target.ErrGone)
 	}
 	return errors.New(text)
@@ -126,28 +143,28 @@ func problem(now agent.SQLiteStatus, text string) error {
 
 func (d *insideDatabase) locked(ctx context.Context) (bool, error) {
 	now, err := d.ask(ctx, agent.Status)
-	if err == nil && now.Write == agent.Gone {
+	if err == nil && now.Met == agent.Gone {
 		err = fmt.Errorf("%s: %w", now.Text, target.ErrGone)
 	}
 	return now.Locked, err
 }
 
-func (d *insideDatabase) write(ctx context.Context) (agent.Outcome, string, error) {
+func (d *insideDatabase) try(ctx context.Context) (agent.Outcome, string, error) {
 	now, err := d.ask(ctx, agent.Status)
-	return now.Write, now.Text, err
+	return now.Met, now.Text, err
 }
 
-func (d *insideDatabase) mark(ctx context.Context) error {
+func (d *insideDatabase) edit(ctx context.Context) error {
 	_, err := d.ask(ctx, agent.Inject)
 	return err
 }
 
-// clear takes off what its own helper has marked, or ends that and has another one do it: the helper of before may have been lost.
-func (d *insideDatabase) clear(ctx context.Context) error {
+// undo ends its own helper, which takes back what it has edited, and has another one do it: the helper of before may have been lost.
+func (d *insideDatabase) undo(ctx context.Context) error {
 	if err := d.close(ctx); err != nil {
 		return err
 	}
-	d.config.Edit = agent.EditClear
+	d.config.Undo = true
 	_, err := d.ask(ctx, agent.Inject)
 	return err
 }
@@ -173,18 +190,20 @@ func (d *insideDatabase) id() string {
 
 // databaseUndo is enough to reach a database from a fresh process.
 type databaseUndo struct {
-	Path   string `json:"path,omitempty"`
-	Inside bool   `json:"inside,omitempty"` // of the instance: a helper must reach it
-	Looker string `json:"looker,omitempty"` // that helper, by its ID
+	Path   string          `json:"path,omitempty"`
+	Inside bool            `json:"inside,omitempty"` // of the instance: a helper must reach it
+	Looker string          `json:"looker,omitempty"` // that helper, by its ID
+	Edit   sqlitefile.Edit `json:"edit,omitempty"`   // what is to be taken back; empty: nothing
+	Table  string          `json:"table,omitempty"`  // whose edit that is; empty: of all
 }
 
 // reopen reaches the database of an undo, when the helper that did so before is no longer at work.
-func (u databaseUndo) reopen(ctx context.Context, rt target.Runtime, ref target.Ref, edit string) (database, error) {
+func (u databaseUndo) reopen(ctx context.Context, rt target.Runtime, ref target.Ref) (database, error) {
 	t := target.Target{Ref: ref}
 	if u.Inside && u.Looker != "" {
 		if err := endHelper(ctx, rt, helperUndo{Helper: u.Looker}, ref); err != nil {
 			return nil, err
 		}
 	}
-	return openDatabase(ctx, rt, t, target.Database{Path: u.Path, Inside: u.Inside}, "", edit)
+	return openDatabase(ctx, rt, t, target.Database{Path: u.Path, Inside: u.Inside}, purpose{edit: u.Edit, table: u.Table})
 }

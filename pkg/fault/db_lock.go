@@ -41,7 +41,7 @@ func (d *dbLock) Prepare(ctx context.Context) ([]target.Undo, error) {
 		return nil, err
 	}
 	d.inside = at.Inside
-	if d.db, err = openDatabase(ctx, d.rt, d.Target, at, d.mode, ""); err != nil {
+	if d.db, err = openDatabase(ctx, d.rt, d.Target, at, purpose{mode: d.mode}); err != nil {
 		return nil, err
 	}
 	if err := d.db.lockable(ctx); err != nil {
@@ -136,35 +136,14 @@ func (d *dbLock) shut(ctx context.Context) error {
 	return d.db.close(ctx)
 }
 
-// unlocked is writable, but that db.readonly may be on the same file: then nobody can write, and the lock went with its holder.
+// unlocked is usable, but that db.readonly may be on the same file: then nobody can write, and the lock went with its holder.
 func unlocked(ctx context.Context, instance string, db database) (Effect, error) {
-	if now, _, err := db.write(ctx); err != nil {
+	if now, _, err := db.try(ctx); err != nil {
 		return Effect{}, err
 	} else if now == agent.ReadOnly {
 		return Effect{Proven: true, Summary: instance + ": the lock on its database is gone with its holder; the database is read-only now"}, nil
 	}
-	return writable(ctx, instance, db)
-}
-
-// writable waits until a write of another process succeeds: the service may be writing itself now.
-func writable(ctx context.Context, instance string, db database) (Effect, error) {
-	var now agent.Outcome
-	var text string
-	if _, err := until(ctx, calmLimit, func(ctx context.Context) (_ bool, err error) {
-		now, text, err = db.write(ctx)
-		return now != agent.Busy, err
-	}); err != nil {
-		return Effect{}, err
-	}
-	switch now {
-	case agent.Succeeded:
-		return Effect{Proven: true, Summary: instance + ": its database can be written to again"}, nil
-	case agent.Gone:
-		return Effect{Proven: true, Summary: instance + ": its database is gone, so there is nothing left to revert"}, nil
-	case agent.Busy:
-		return Effect{Summary: fmt.Sprintf("%s: its database is still locked by somebody after %v: %s", instance, calmLimit, text)}, nil
-	}
-	return Effect{Summary: fmt.Sprintf("%s: its database cannot be written to: %s", instance, text)}, nil
+	return usable(ctx, instance, db, "written to")
 }
 
 // revertDBLock ends the holder of a lock whose runner has died.
@@ -181,7 +160,7 @@ func revertDBLock(ctx context.Context, rt target.Runtime, data json.RawMessage, 
 			return nil
 		}
 	}
-	db, err := u.reopen(ctx, rt, ref, "")
+	db, err := u.reopen(ctx, rt, ref)
 	if err != nil {
 		return err
 	}

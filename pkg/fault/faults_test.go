@@ -253,7 +253,7 @@ func (bare) Name() string { return "bare" }
 // What is not an undo, or names no process, is not done.
 func TestUndosThatAreNone(t *testing.T) {
 	w := up(t, nil)
-	for _, name := range []string{"cpu.stress", "memory.stress", "db.lock", "db.readonly", "network.latency", "cpu.limit", "memory.limit"} {
+	for _, name := range []string{"cpu.stress", "memory.stress", "db.lock", "db.readonly", "db.corrupt", "network.latency", "cpu.limit", "memory.limit"} {
 		k, _ := fault.Find(name)
 		wantError(t, k.Revert(soon(t), w, json.RawMessage(`[`), target.Ref{}), "read the undo")
 	}
@@ -321,13 +321,18 @@ func TestDatabaseFaultsThatCannotBe(t *testing.T) {
 		_, err := r.build(t, w).Prepare(soon(t))
 		wantError(t, err, "b-1: the database ", c.want)
 	}
-	f, _ := request{fault: "db.lock", service: "b"}.injected(t, w)
-	if err := w.insert(t); !isBusy(err) {
-		t.Errorf("in WAL mode an insert met %v", err)
+	_, err := request{fault: "db.corrupt", service: "b", with: map[string]string{"table": "orders"}}.build(t, w).Prepare(soon(t))
+	wantError(t, err, "b-1: the database ", "cannot be damaged: it has no table orders; there are ")
+	for name, meets := range map[string]func(error) bool{"db.lock": isBusy, "db.corrupt": isCorrupt} {
+		f, _ := request{fault: name, service: "b"}.injected(t, w)
+		if err := w.insert(t); !meets(err) {
+			t.Errorf("in WAL mode an insert under %s met %v", name, err)
+		}
+		wantReverted(t, f)
+		must(t, w.insert(t))
 	}
-	wantReverted(t, f)
 	must(t, os.Remove(w.file(t)))
-	for _, name := range []string{"db.lock", "db.readonly"} {
+	for _, name := range []string{"db.lock", "db.readonly", "db.corrupt"} {
 		_, err := request{fault: name, service: "b"}.build(t, w).Prepare(soon(t))
 		wantError(t, err, "b-1: there is no database file ", "it's 100%.db")
 	}

@@ -88,6 +88,14 @@ var lives = map[string]life{
 		request: request{fault: "db.lock", service: "b", inside: true}, proof: "its database is locked (write): a write from another process meets SQLITE_BUSY",
 		felt: insertMeets(isBusy), lose: killHelper, lost: "the process that held the lock has ended before its time",
 	},
+	"db.corrupt": {
+		request: request{fault: "db.corrupt", service: "b"}, proof: "its database is corrupt: a read from another process meets SQLITE_CORRUPT",
+		felt: insertMeets(isCorrupt), lose: func(t *testing.T, w *world, _ int) { w.replaceDatabase(t) }, lost: "can still be read from; the file may have been replaced", survivor: true,
+	},
+	"db.corrupt by helpers only": {
+		request: request{fault: "db.corrupt", service: "b", inside: true}, proof: "a read from another process meets SQLITE_CORRUPT",
+		felt: insertMeets(isCorrupt), lose: func(t *testing.T, w *world, _ int) { w.replaceDatabase(t) }, lost: "can still be read from; the file may have been replaced",
+	},
 	"db.readonly by helpers only": {
 		request: request{fault: "db.readonly", service: "b", inside: true}, proof: "a write from another process meets SQLITE_READONLY",
 		felt: insertMeets(isReadOnly), lose: func(t *testing.T, w *world, _ int) { w.replaceDatabase(t) }, lost: "can still be written to; the file may have been replaced",

@@ -304,4 +304,5 @@ func wantReverted(t *testing.T, f fault.Fault) {
 }
 
 func isBusy(err error) bool     { return sqlitefile.IsBusy(err) }
+func isCorrupt(err error) bool  { return sqlitefile.IsCorrupt(err) }
 func isReadOnly(err error) bool { return sqlitefile.IsReadOnly(err) }

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// writer adds a row to each of two tables in one transaction, again and again on a fresh connection, until its input ends. Only a lock or the mark may stop it.
+// writer adds a row to each of two tables in one transaction, again and again on a fresh connection, until its input ends. Only a lock or an edit may stop it.
 func writer(file string) error {
 	ended := make(chan struct{})
 	go func() {
@@ -57,7 +57,7 @@ func writer(file string) error {
 		switch err := write(file); {
 		case err == nil:
 			wrote++
-		case sqlitefile.IsBusy(err), sqlitefile.IsReadOnly(err):
+		case sqlitefile.IsBusy(err), sqlitefile.IsReadOnly(err), sqlitefile.IsCorrupt(err):
 			refused++
 		default:
 			return err

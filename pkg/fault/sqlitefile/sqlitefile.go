@@ -1,5 +1,5 @@
-// Package sqlitefile does to a SQLite database from outside what faults need: it locks it, makes it read-only for every process, and looks at both with a
-// connection of its own. The database's data is never touched, and nothing is written without SQLite's own locks.
+// Package sqlitefile does to a SQLite database from outside what faults need: it locks it, makes it read-only or damaged for every process, and looks at that with a
+// connection of its own. The database's rows are never touched, and nothing is written without SQLite's own locks.
 //
 // The file format is described in https://sqlite.org/fileformat2.html, the locks in https://sqlite.org/lockingv3.html.
 package sqlitefile
