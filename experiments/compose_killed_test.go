@@ -24,6 +24,7 @@ var onContainers = []string{
 	"db.lock, target: {service: service-b}", "db.readonly, target: {service: service-b}", "db.corrupt, target: {service: service-b}",
 	"network.partition, target: {service: service-a, to: service-b}", "network.latency, target: {service: service-b}, with: {delay: 200ms}",
 	"network.loss, target: {service: service-a, to: service-b}, with: {probability: 30%}",
+	"network.duplicate, target: {service: service-a, to: service-b}, with: {probability: 50%}",
 }
 
 // Whatever is killed, and whenever, nothing is left: the runner, its guard, both, or a helper of theirs, at moments drawn over the whole life of a run. `make compose` does it a

@@ -115,6 +115,14 @@ func Catalogue() []Kind {
 			New:   newReorder, Revert: revertLink,
 		},
 		{
+			Name:   "network.duplicate",
+			Doc:    "Lets packets of a link arrive twice. TCP throws the second one away; who receives datagrams gets both.",
+			Params: []Param{probability},
+			Needs:  []target.Capability{target.CanImpair, target.CanPackets}, Duration: DurationRequired, Link: true,
+			Proof: "the link shows the fault, and packets arrive twice meanwhile",
+			New:   newDuplicate, Revert: revertLink,
+		},
+		{
 			Name: "cpu.stress",
 			Doc:  "Keeps workers busy in a process of their own, charged to the instance's own cgroup where one can be had.",
 			Params: []Param{

@@ -8,7 +8,7 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// packets is a fault that hits some packets of a link: network.loss, network.corrupt and network.reorder.
+// packets is a fault that hits some packets of a link: network.loss, network.corrupt, network.reorder and network.duplicate.
 type packets struct {
 	fault target.LinkFault
 	what  string // "the loss of 10% of packets"
@@ -34,6 +34,12 @@ func newReorder(r Request) (Fault, error) {
 	return newLinks(r, "network.reorder", packets{
 		target.LinkFault{Reorder: r.Params.Percent("probability"), Latency: target.Duration(delay)},
 		fmt.Sprintf("the delay of %s that %s of packets skip", show(delay), r.Params.Text("probability")),
+	})
+}
+
+func newDuplicate(r Request) (Fault, error) {
+	return newLinks(r, "network.duplicate", packets{
+		target.LinkFault{Duplicate: r.Params.Percent("probability")}, "the duplication of " + r.Params.Text("probability") + " of packets",
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 // batch is changes that the kernel makes together or not at all.
 type batch struct {
+	family   uint8 // of the tables that are meant
 	messages []netlink.Message
 	errs     []error
 }
@@ -37,16 +38,16 @@ func header(family uint8, resource uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{family, unix.NFNETLINK_V0}, resource)
 }
 
-func message(kind uint16, flags netlink.HeaderFlags, attrs ...netlink.Attribute) netlink.Message {
+func message(family uint8, kind uint16, flags netlink.HeaderFlags, attrs ...netlink.Attribute) netlink.Message {
 	data, _ := netlink.MarshalAttributes(attrs) // it fails only if one is larger than 64 KiB
 	return netlink.Message{
 		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind), Flags: flags},
-		Data:   append(header(unix.NFPROTO_INET, 0), data...),
+		Data:   append(header(family, 0), data...),
 	}
 }
 
 func (b *batch) add(kind uint16, flags netlink.HeaderFlags, attrs ...netlink.Attribute) {
-	b.messages = append(b.messages, message(kind, netlink.Request|netlink.Acknowledge|flags, attrs...))
+	b.messages = append(b.messages, message(b.family, kind, netlink.Request|netlink.Acknowledge|flags, attrs...))
 }
 
 // table adds a table that ends with its connection.
@@ -64,7 +65,7 @@ func (b *batch) chain(table, name string, hook, priority int32) {
 func (b *batch) rule(table, chain string, exprs []expr.Any) {
 	var list []netlink.Attribute
 	for _, e := range exprs {
-		data, err := expr.Marshal(unix.NFPROTO_INET, e)
+		data, err := expr.Marshal(b.family, e)
 		b.errs = append(b.errs, err)
 		list = append(list, netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: data})
 	}

@@ -1,4 +1,4 @@
-// Package impair puts a fault on the packets of a link where they arrive: they are held, thinned out, spoiled or dropped before anybody in the network namespace of the
+// Package impair puts a fault on the packets of a link where they arrive: they are held, thinned out, doubled, spoiled or dropped before anybody in the network namespace of the
 // calling process sees them. It needs Linux 5.12 and the capability NET_ADMIN in that namespace.
 //
 // Packets are held on arrival and not on departure, where a held packet would count against its sender's small queue and starve a stream of its own. What is in the kernel
@@ -60,6 +60,7 @@ type Fault struct {
 	Loss    float64       `json:"loss,omitempty"`    // part that is dropped
 	Corrupt float64       `json:"corrupt,omitempty"` // part of which one bit is changed
 	Reorder float64       `json:"reorder,omitempty"` // part that is not delayed, so that it overtakes what was before it
+	Double  float64       `json:"double,omitempty"`  // part that goes on twice, before other faults in the namespace meet either
 	Drop    bool          `json:"drop,omitempty"`    // nothing passes
 	Reset   bool          `json:"reset,omitempty"`   // TCP only: whoever sends gets a reset
 }
@@ -69,7 +70,7 @@ type Counts struct {
 	Connections int64 `json:"connections"` // TCP connections that were begun, each attempt by itself; seen by the callee only
 	Bytes       int64 `json:"bytes"`       // of payload, what was sent again included
 	Packets     int64 `json:"packets"`
-	Changed     int64 `json:"changed"` // packets that were dropped, spoiled, or let overtake
+	Changed     int64 `json:"changed"` // packets that were dropped, spoiled, doubled, or let overtake
 	// Missed is packets that came too fast, or that there were too many of: they passed, or were lost where nothing is to pass.
 	Missed int64 `json:"missed"`
 }
@@ -102,7 +103,7 @@ func (l Link) check() error {
 }
 
 func (f Fault) check() error {
-	for name, part := range map[string]float64{"loss": f.Loss, "corrupt": f.Corrupt, "reorder": f.Reorder} {
+	for name, part := range map[string]float64{"loss": f.Loss, "corrupt": f.Corrupt, "reorder": f.Reorder, "double": f.Double} {
 		if math.IsNaN(part) || part < 0 || part > 1 {
 			return fmt.Errorf("%s is %v, expected a part from 0 to 1", name, part)
 		}
@@ -138,7 +139,7 @@ func Start(l Link, f Fault) (*Impairment, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := install(l, loop.queue.number, f.Reset)
+	rules, err := install(l, f, loop.queue.number)
 	if err != nil {
 		return nil, errors.Join(err, loop.stop())
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -180,7 +181,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// Datagrams are lost, spoiled so that they are thrown away, or overtake others, each to the part that was asked for.
+// Datagrams are lost, spoiled so that they are thrown away, overtake others, or come twice, each to the part that was asked for.
 func TestParts(t *testing.T) {
 	const sent = 400
 	for name, c := range map[string]struct {
@@ -191,6 +192,7 @@ func TestParts(t *testing.T) {
 		"loss":    {Fault{Loss: 0.5}, sent / 3, sent * 2 / 3, false},
 		"corrupt": {Fault{Corrupt: 0.5}, sent / 3, sent * 2 / 3, false},
 		"reorder": {Fault{Delay: 20 * time.Millisecond, Reorder: 0.3}, sent, sent, true},
+		"double":  {Fault{Double: 0.5}, sent * 4 / 3, sent * 5 / 3, false},
 		"none":    {Fault{}, sent, sent, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -352,6 +354,7 @@ func TestRefused(t *testing.T) {
 		"too much jitter": {func(*Link) {}, Fault{Delay: 1, Jitter: 2}, "jitter"},
 		"too long":        {func(*Link) {}, Fault{Delay: time.Hour}, "delay"},
 		"a part over 1":   {func(*Link) {}, Fault{Loss: 1.1}, "loss"},
+		"no part":         {func(*Link) {}, Fault{Double: math.NaN()}, "double"},
 		"a negative rate": {func(*Link) {}, Fault{Rate: -1}, "rate"},
 	} {
 		l := good

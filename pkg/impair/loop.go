@@ -103,23 +103,27 @@ func (l *loop) take(a arrived) {
 	p := parse(a.data, a.length)
 	v := l.shaper.decide(p, l.now())
 	l.count(p, v)
-	switch {
-	case v.drop:
-		l.queue.decide(a.id, verdictDrop, nil)
-	case v.corrupt:
-		l.shaper.spoil(a.data, p)
-		l.hold(a.id, v.at, append([]byte{}, a.data...))
-	default:
-		l.hold(a.id, v.at, nil)
+	if v.drop {
+		l.queue.decide(decision{id: a.id, verdict: verdictDrop})
+		return
 	}
+	d := decision{id: a.id, verdict: verdictAccept}
+	if v.corrupt {
+		l.shaper.spoil(a.data, p)
+		d.data = append([]byte{}, a.data...)
+	}
+	if v.twice {
+		d.verdict, d.mark = verdictRepeat, a.mark|markTwice
+	}
+	l.hold(v.at, d)
 }
 
-func (l *loop) hold(id uint32, at time.Duration, data []byte) {
+func (l *loop) hold(at time.Duration, d decision) {
 	if len(l.held) >= maxHeld-received { // soon the kernel would let packets pass by, and not say how many
 		l.missed.Add(1)
 		at = l.now()
 	}
-	heap.Push(&l.held, holding{at: at, number: l.next, id: id, data: data})
+	heap.Push(&l.held, holding{at: at, number: l.next, decision: d})
 	l.next++
 }
 
@@ -141,7 +145,7 @@ func (l *loop) count(p packet, v verdict) {
 func (l *loop) letGo(by time.Duration) error {
 	for len(l.held) > 0 && l.held[0].at <= by {
 		h := heap.Pop(&l.held).(holding)
-		l.queue.decide(h.id, verdictAccept, h.data)
+		l.queue.decide(h.decision)
 		if len(l.queue.out) >= sentAtOnce {
 			if err := l.queue.flush(); err != nil {
 				return err
@@ -156,7 +160,7 @@ func (l *loop) release() error {
 	var errs []error
 	for {
 		before := l.next
-		_, err := l.queue.receive(received, func(a arrived) { l.hold(a.id, l.now(), nil) })
+		_, err := l.queue.receive(received, func(a arrived) { l.hold(l.now(), decision{id: a.id, verdict: verdictAccept}) })
 		errs = append(errs, err)
 		if err != nil || l.next == before {
 			break
@@ -200,8 +204,7 @@ func (l *loop) stop() error {
 type holding struct {
 	at     time.Duration
 	number uint64 // of two that are due at the same time, the one that came first goes first
-	id     uint32
-	data   []byte // what it becomes; nil: as it came
+	decision
 }
 
 // waiting is a heap of them.

@@ -199,7 +199,7 @@ func tables(t *testing.T) int {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	must(t, err)
 	defer conn.Close()
-	found, err := conn.Execute(message(unix.NFT_MSG_GETTABLE, netlink.Request|netlink.Dump))
+	found, err := conn.Execute(message(unix.NFPROTO_UNSPEC, unix.NFT_MSG_GETTABLE, netlink.Request|netlink.Dump))
 	must(t, err)
 	return len(found)
 }

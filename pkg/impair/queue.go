@@ -27,9 +27,9 @@ const (
 	flagFailOpen = 1 // a full queue lets packets pass
 	flagGSO      = 4 // what was not cut into packets is handed over whole
 
-	attrPacket, attrVerdict, attrPayload, attrLength = 1, 2, 10, 13
+	attrPacket, attrVerdict, attrMark, attrPayload, attrLength = 1, 2, 3, 10, 13
 
-	verdictDrop, verdictAccept = 0, 1
+	verdictDrop, verdictAccept, verdictRepeat = 0, 1, 4 // repeat: through the same rules again
 )
 
 // Sizes of a queue.
@@ -57,6 +57,14 @@ type arrived struct {
 	id     uint32
 	data   []byte // its beginning; valid until the next one
 	length int
+	mark   uint32 // the kernel's
+}
+
+// decision is what becomes of a packet.
+type decision struct {
+	id, verdict uint32
+	mark        uint32 // what its mark becomes; 0: as it came
+	data        []byte // what it becomes; nil: as it came
 }
 
 // openQueue binds the first queue that nobody has.
@@ -91,7 +99,7 @@ func (q *queue) set(f Fault) error {
 	if !f.Drop {
 		flags |= flagFailOpen
 	}
-	if f.Rate == 0 && f.Loss == 0 && f.Corrupt == 0 && f.Reorder == 0 {
+	if f.Rate == 0 && f.Loss == 0 && f.Corrupt == 0 && f.Reorder == 0 && f.Double == 0 {
 		flags |= flagGSO
 	}
 	return errors.Join(
@@ -241,6 +249,8 @@ func readPacket(b []byte) (p arrived, ok bool) {
 			p.id, ok = binary.BigEndian.Uint32(data), true
 		case kind == attrLength && len(data) >= 4:
 			p.length = int(binary.BigEndian.Uint32(data)) // only of one that was cut short
+		case kind == attrMark && len(data) >= 4:
+			p.mark = binary.BigEndian.Uint32(data)
 		case kind == attrPayload:
 			p.data = data
 		}
@@ -250,11 +260,14 @@ func readPacket(b []byte) (p arrived, ok bool) {
 	return p, ok
 }
 
-// decide notes a verdict, to be sent with the next flush; with data that replaces the packet's if it is not nil.
-func (q *queue) decide(id, verdict uint32, data []byte) {
+// decide notes a decision, to be sent with the next flush.
+func (q *queue) decide(d decision) {
 	length := unix.NLMSG_HDRLEN + 4 + unix.NLA_HDRLEN + 8
-	if data != nil {
-		length = align(length) + unix.NLA_HDRLEN + len(data)
+	if d.mark != 0 {
+		length += unix.NLA_HDRLEN + 4
+	}
+	if d.data != nil {
+		length += unix.NLA_HDRLEN + len(d.data)
 	}
 	b := q.out
 	b = binary.NativeEndian.AppendUint32(b, uint32(length))
@@ -264,12 +277,17 @@ func (q *queue) decide(id, verdict uint32, data []byte) {
 	b = append(b, header(unix.NFPROTO_UNSPEC, q.number)...)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLA_HDRLEN+8)
 	b = binary.NativeEndian.AppendUint16(b, attrVerdict)
-	b = binary.BigEndian.AppendUint32(b, verdict)
-	b = binary.BigEndian.AppendUint32(b, id)
-	if data != nil {
-		b = binary.NativeEndian.AppendUint16(b, uint16(unix.NLA_HDRLEN+len(data)))
+	b = binary.BigEndian.AppendUint32(b, d.verdict)
+	b = binary.BigEndian.AppendUint32(b, d.id)
+	if d.mark != 0 {
+		b = binary.NativeEndian.AppendUint16(b, unix.NLA_HDRLEN+4)
+		b = binary.NativeEndian.AppendUint16(b, attrMark)
+		b = binary.BigEndian.AppendUint32(b, d.mark)
+	}
+	if d.data != nil {
+		b = binary.NativeEndian.AppendUint16(b, uint16(unix.NLA_HDRLEN+len(d.data)))
 		b = binary.NativeEndian.AppendUint16(b, attrPayload)
-		b = append(b, data...)
+		b = append(b, d.data...)
 		for len(b)%4 != 0 {
 			b = append(b, 0)
 		}

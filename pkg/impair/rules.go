@@ -24,29 +24,38 @@ const (
 	localIn      = 1
 	localOut     = 3
 	early        = -300 // before connections are tracked
+	earliest     = early - 1
 	usual        = 0
 	kernelAnswer = 5 * time.Second // how long the kernel may take
 )
 
-// table is the rules of a fault. They are the property of its connection: nobody else can change them, and they end with it.
+// table is the rules of a fault, in a table of each family. They are the property of its connection: nobody else can change them, and they end with it.
 type table struct {
-	conn  *netlink.Conn
-	name  string
-	rules int
-	gone  bool
+	conn     *netlink.Conn
+	name     string
+	families []uint8
+	rules    int
+	gone     bool
 }
 
-// install makes the rules that hand the link's packets to a queue, and with reset those that refuse what comes of them.
-func install(l Link, queue uint16, reset bool) (*table, error) {
-	way, err := wayTo(queue)
+// install makes the rules that hand the link's packets to a queue, with those that a fault takes beyond that.
+func install(l Link, f Fault, queue uint16) (*table, error) {
+	families := []uint8{unix.NFPROTO_INET}
+	if f.Double > 0 {
+		families = doubling
+		if err := canDouble(); err != nil {
+			return nil, fmt.Errorf("put the fault on the link (that takes a Linux whose nftables can send packets twice, NFT_DUP_IPV4 and NFT_DUP_IPV6): %w", err)
+		}
+	}
+	way, err := wayTo(queue, families[0])
 	if err != nil {
 		return nil, fmt.Errorf("put the fault on the link (that takes Linux 5.12 with nftables and NFQUEUE): %w", err)
 	}
-	t, err := dialTable()
+	t, err := dialTable(families...)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.fill(l, way, reset); err != nil {
+	if err := t.fill(l, f, way); err != nil {
 		return nil, errors.Join(fmt.Errorf("put the fault on the link: %w", err), t.conn.Close())
 	}
 	return t, nil
@@ -54,27 +63,27 @@ func install(l Link, queue uint16, reset bool) (*table, error) {
 
 // dialTable makes a connection that will own a table of its own name. Its port is drawn, too: one that the kernel gives may just have been another's, whose end would then take
 // our table along.
-func dialTable() (*table, error) {
+func dialTable(families ...uint8) (*table, error) {
 	port := drawPort()
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{PID: port})
 	if err != nil {
 		return nil, err
 	}
-	return &table{conn: conn, name: fmt.Sprintf("chaos-%08x", port)}, nil
+	return &table{conn: conn, name: fmt.Sprintf("chaos-%08x", port), families: families}, nil
 }
 
 // drawPort answers a netlink port that nobody else has, as good as certainly: the kernel's own begin with the process's number or are negative.
 func drawPort() uint32 { return 1<<30 | rand.Uint32N(1<<30) }
 
 // wayTo finds which of the two ways this kernel has to hand packets over. They are tried without a hook: the end of a hook drops what other faults hold.
-func wayTo(queue uint16) (expr.Any, error) {
+func wayTo(queue uint16, family uint8) (expr.Any, error) {
 	ways := []expr.Any{
 		&expr.Queue{Num: queue, Flag: expr.QueueFlagBypass},
 		&expr.Target{Name: "NFQUEUE", Rev: 3, Info: handOver(queue)},
 	}
 	var errs []error
 	for _, way := range ways {
-		err := try(way)
+		err := try(family, way)
 		if err == nil {
 			return way, nil
 		}
@@ -84,15 +93,15 @@ func wayTo(queue uint16) (expr.Any, error) {
 }
 
 // try sees whether the kernel takes a rule, in a table that ends at once.
-func try(way expr.Any) error {
-	t, err := dialTable()
+func try(family uint8, does ...expr.Any) error {
+	t, err := dialTable(family)
 	if err != nil {
 		return err
 	}
-	b := &batch{}
+	b := &batch{family: family}
 	b.table(t.name)
 	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, text(unix.NFTA_CHAIN_TABLE, t.name), text(unix.NFTA_CHAIN_NAME, arrival))
-	b.rule(t.name, arrival, []expr.Any{way})
+	b.rule(t.name, arrival, does)
 	return errors.Join(b.commit(t.conn), t.conn.Close())
 }
 
@@ -108,29 +117,43 @@ func handOver(queue uint16) *xt.Unknown {
 }
 
 // fill makes the table with all its rules, and reads back that they are there.
-func (t *table) fill(l Link, way expr.Any, reset bool) error {
+func (t *table) fill(l Link, f Fault, way expr.Any) error {
 	b := &batch{}
-	b.table(t.name)
-	first, then := int32(prerouting), int32(localIn)
-	if l.Side == Replies {
-		first, then = localOut, localOut
-	}
-	b.chain(t.name, arrival, first, early)
-	t.rules += b.rulesOf(t.name, arrival, l, []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, &expr.Counter{}, way)
-	if reset {
-		b.chain(t.name, refusal, then, usual) // a reset is sent after the packet was counted
-		// The first packet of a connection passes, so that its caller sees a reset and not that nobody listens; and the reset itself.
-		const flagsAt, synOrReset = 13, 0x02 | 0x04
-		t.rules += b.rulesOf(t.name, refusal, l, []uint8{unix.IPPROTO_TCP},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flagsAt, Len: 1},
-			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{synOrReset}, Xor: []byte{0}},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}},
-			&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	for _, b.family = range t.families {
+		t.rules += b.rulesIn(t.name, l, f, way)
 	}
 	if err := b.commit(t.conn); err != nil {
 		return err
 	}
 	return t.whole()
+}
+
+// rulesIn adds the table of a family with its rules, and answers how many.
+func (b *batch) rulesIn(table string, l Link, f Fault, way expr.Any) (rules int) {
+	b.table(table)
+	when, then, priority := int32(prerouting), int32(localIn), int32(early)
+	if l.Side == Replies {
+		when, then = localOut, localOut
+	}
+	if f.Double > 0 {
+		priority = earliest // so that other faults meet both of two
+	}
+	b.chain(table, arrival, when, priority)
+	if f.Double > 0 {
+		rules += b.double(table, arrival)
+	}
+	rules += b.rulesOf(table, arrival, l, []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, &expr.Counter{}, way)
+	if f.Reset {
+		b.chain(table, refusal, then, usual) // a reset is sent after the packet was counted
+		// The first packet of a connection passes, so that its caller sees a reset and not that nobody listens; and the reset itself.
+		const flagsAt, synOrReset = 13, 0x02 | 0x04
+		rules += b.rulesOf(table, refusal, l, []uint8{unix.IPPROTO_TCP},
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flagsAt, Len: 1},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{synOrReset}, Xor: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}},
+			&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	}
+	return rules
 }
 
 // rulesOf adds the rules for one chain and answers how many: what is not meant passes first, then comes a rule for each peer, protocol and port.
@@ -221,7 +244,7 @@ func onLoopback(side Side) []expr.Any {
 	if side == Replies {
 		key = expr.MetaKeyOIF
 	}
-	return []expr.Any{&expr.Meta{Key: key, Register: 1}, is(binary.NativeEndian.AppendUint32(nil, loopback))}
+	return append(marked(markCopy, 0), &expr.Meta{Key: key, Register: 1}, is(binary.NativeEndian.AppendUint32(nil, loopback)))
 }
 
 // whole reads back whether all rules are there.
@@ -237,8 +260,19 @@ func (t *table) whole() error {
 }
 
 // count answers how many rules the table has now.
-func (t *table) count() (int, error) {
-	m := message(unix.NFT_MSG_GETRULE, netlink.Request|netlink.Dump, text(unix.NFTA_RULE_TABLE, t.name))
+func (t *table) count() (all int, err error) {
+	for _, family := range t.families {
+		n, err := t.countIn(family)
+		if err != nil {
+			return 0, err
+		}
+		all += n
+	}
+	return all, nil
+}
+
+func (t *table) countIn(family uint8) (int, error) {
+	m := message(family, unix.NFT_MSG_GETRULE, netlink.Request|netlink.Dump, text(unix.NFTA_RULE_TABLE, t.name))
 	if err := t.conn.SetDeadline(time.Now().Add(kernelAnswer)); err != nil {
 		return 0, err
 	}
@@ -258,7 +292,9 @@ func (t *table) empty() error {
 		return nil
 	}
 	b := &batch{}
-	b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, t.name))
+	for _, b.family = range t.families {
+		b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, t.name))
+	}
 	return b.commit(t.conn)
 }
 
@@ -268,7 +304,9 @@ func (t *table) remove() error {
 		return nil
 	}
 	b := &batch{}
-	b.add(unix.NFT_MSG_DELTABLE, 0, text(unix.NFTA_TABLE_NAME, t.name))
+	for _, b.family = range t.families {
+		b.add(unix.NFT_MSG_DELTABLE, 0, text(unix.NFTA_TABLE_NAME, t.name))
+	}
 	err := b.commit(t.conn)
 	if err == nil {
 		var n int

@@ -11,7 +11,8 @@ type verdict struct {
 	at      time.Duration // when it goes on, by the loop's clock
 	drop    bool
 	corrupt bool
-	changed bool // dropped, corrupted or let overtake
+	twice   bool
+	changed bool // dropped, corrupted, doubled or let overtake
 }
 
 // Limits of what a shaper remembers.
@@ -48,6 +49,9 @@ func (s *shaper) decide(p packet, now time.Duration) verdict {
 	v := verdict{at: now}
 	if s.Corrupt > 0 && p.payload > 0 && s.chance(s.Corrupt) {
 		v.corrupt, v.changed = true, true
+	}
+	if s.chance(s.Double) {
+		v.twice, v.changed = true, true
 	}
 	if s.Delay == 0 && s.Rate == 0 {
 		return v

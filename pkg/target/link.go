@@ -34,10 +34,11 @@ type LinkFault struct {
 	Partition bool     `json:"partition,omitempty"` // nothing passes; connections hang
 	Reset     bool     `json:"reset,omitempty"`     // connections are reset, existing and new
 	Direction string   `json:"direction,omitempty"` // "both" (default), "request", "response"
-	// Of single packets the parts, from 0 to 1, that are lost, have a bit changed, or are not held by Latency and so overtake others. They take CanPackets.
-	Loss    float64 `json:"loss,omitempty"`
-	Corrupt float64 `json:"corrupt,omitempty"`
-	Reorder float64 `json:"reorder,omitempty"`
+	// Of single packets the parts, from 0 to 1, that are lost, have a bit changed, are not held by Latency and so overtake others, or arrive twice. They take CanPackets.
+	Loss      float64 `json:"loss,omitempty"`
+	Corrupt   float64 `json:"corrupt,omitempty"`
+	Reorder   float64 `json:"reorder,omitempty"`
+	Duplicate float64 `json:"duplicate,omitempty"`
 }
 
 // LinkStats is what a link has carried for its callers; round trips are not in it.
@@ -45,7 +46,7 @@ type LinkStats struct {
 	Connections int64 `json:"connections"`
 	BytesIn     int64 `json:"bytes_in"`  // from the caller
 	BytesOut    int64 `json:"bytes_out"` // to the caller
-	// Where the target deals with packets: how many the fault met, how many of them were lost, changed or let overtake, and how many passed by because there were too many.
+	// Where the target deals with packets: how many the fault met, how many of them were lost, changed, let overtake or doubled, and how many passed by because there were too many.
 	Packets int64 `json:"packets,omitempty"`
 	Changed int64 `json:"changed,omitempty"`
 	Missed  int64 `json:"missed,omitempty"`

@@ -35,7 +35,7 @@ type status struct {
 func faultOf(f target.LinkFault) impair.Fault {
 	return impair.Fault{
 		Delay: time.Duration(f.Latency), Jitter: time.Duration(f.Jitter), Rate: f.Bandwidth, Drop: f.Partition, Reset: f.Reset,
-		Loss: f.Loss, Corrupt: f.Corrupt, Reorder: f.Reorder,
+		Loss: f.Loss, Corrupt: f.Corrupt, Reorder: f.Reorder, Double: f.Duplicate,
 	}
 }
 

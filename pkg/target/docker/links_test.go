@@ -81,6 +81,16 @@ func (p pair) asks(service string, back netip.Addr) (time.Duration, string) {
 	return d, ""
 }
 
+// echoes asks a service how often a datagram to the back comes back.
+func (p pair) echoes(service string, back netip.Addr) string {
+	p.project.t.Helper()
+	id := map[string]string{"web": p.web, "other": p.other}[service]
+	at := netip.AddrPortFrom(p.addresses(id)[0], 8080)
+	said, err := fetch(p.project.t, "http://"+at.String()+"/word?to="+url.QueryEscape(netip.AddrPortFrom(back, 8080).String()))
+	must(p.project.t, err)
+	return said
+}
+
 // fastest of some calls.
 func (p pair) fastest(service string, back netip.Addr) time.Duration {
 	p.project.t.Helper()
@@ -193,6 +203,43 @@ func TestFaultsOnALink(t *testing.T) {
 	}
 }
 
+// Packets of a link come twice on either way, also beside a delay, and nobody else's; where they come from outside it is the same. Counted are all of them.
+func TestPacketsComeTwice(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, hardenedAlone)
+	back := p.addresses(p.back)[0]
+	twice := target.LinkFault{Duplicate: 1}
+	want := func(when string, web, other string) {
+		t.Helper()
+		if a, b := p.echoes("web", back), p.echoes("other", back); a != web || b != other {
+			t.Errorf("%s a datagram came back %s times, that of another %s times; want %s and %s", when, a, b, web, other)
+		}
+	}
+	want("before", "1", "1")
+	must(t, p.Impair(soon(t), webToBack, "twice", twice))
+	want("under it", "4", "1") // two arrive, and of each answer two
+	must(t, p.Impair(soon(t), webToBack, "slow", target.LinkFault{Latency: target.Duration(40 * time.Millisecond)}))
+	want("beside a delay", "4", "1")
+	if took := p.fastest("web", back); took < 80*time.Millisecond || took > 140*time.Millisecond {
+		t.Errorf("beside a delay of 40ms on both ways a call took %v", took)
+	}
+	if n, err := p.Stats(soon(t), webToBack, "twice"); err != nil || n.Changed < 6 || n.Changed != n.Packets || n.Missed > 0 {
+		t.Errorf("counted %+v, %v", n, err)
+	}
+	must(t, p.Restore(soon(t), webToBack, "twice"))
+	want("after its end", "1", "1")
+	must(t, p.Restore(soon(t), webToBack, "slow"))
+	outside := target.Link{From: target.Outside, To: "back"}
+	must(t, p.Impair(soon(t), outside, "twice", twice))
+	n, err := echoes(netip.AddrPortFrom(back, 8080).String())
+	must(t, err)
+	if n != 4 {
+		t.Errorf("a datagram from outside came back %d times, want 4", n)
+	}
+	want("under the one from outside", "1", "1")
+	must(t, p.Restore(soon(t), outside, "twice"))
+}
+
 // hardenedAlone is a container that may do nothing, with the address that the engine gives it.
 func hardenedAlone(c *container.Config, h *container.HostConfig) {
 	c.User = "65534:65534"
@@ -299,6 +346,13 @@ func TestALinkOverIPv6(t *testing.T) {
 		}
 	}
 	must(t, p.Restore(soon(t), webToBack, "slow"))
+	must(t, p.Impair(soon(t), webToBack, "twice", target.LinkFault{Duplicate: 1}))
+	for _, a := range all {
+		if n := p.echoes("web", a); n != "4" {
+			t.Errorf("over %v a datagram came back %s times, want 4", a, n)
+		}
+	}
+	must(t, p.Restore(soon(t), webToBack, "twice"))
 }
 
 // Each pair of instances has a link of its own, and only those of the instances that were picked are hit.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -82,6 +83,8 @@ func web() {
 		fmt.Fprint(w, host)
 	})
 	http.HandleFunc("/call", call)
+	http.HandleFunc("/word", word)
+	go mirror()
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
@@ -106,6 +109,51 @@ func call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprint(w, "ok ", time.Since(began))
+}
+
+// mirror sends every datagram back to where it came from.
+func mirror() {
+	c, err := net.ListenPacket("udp", ":8080")
+	b := make([]byte, 64)
+	for err == nil {
+		var n int
+		var from net.Addr
+		if n, from, err = c.ReadFrom(b); err == nil {
+			_, err = c.WriteTo(b[:n], from)
+		}
+	}
+	fmt.Println(err)
+}
+
+// word sends a datagram to the mirror of ?to and answers how often it has come back.
+func word(w http.ResponseWriter, r *http.Request) {
+	n, err := echoes(r.FormValue("to"))
+	if err != nil {
+		fmt.Fprint(w, err)
+		return
+	}
+	fmt.Fprint(w, n)
+}
+
+// echoes is how often a datagram comes back, until it has not for a while.
+func echoes(from string) (n int, err error) {
+	c, err := net.Dial("udp", from)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("word")); err != nil {
+		return 0, err
+	}
+	for {
+		if err := c.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+			return n, err
+		}
+		if _, err := c.Read(make([]byte, 64)); err != nil {
+			return n, nil
+		}
+		n++
+	}
 }
 
 // runner attaches to the project PROJECT, or starts it as a copy of the Compose file COPY, arms a helper for its web-1, says so, and waits to be killed.

@@ -105,8 +105,8 @@ func toxicsOf(name string, f target.LinkFault) ([]toxic, error) {
 		return nil, fmt.Errorf("direction is %q, expected request, response or both", f.Direction)
 	case f.Latency < 0 || f.Jitter < 0 || f.Bandwidth < 0:
 		return nil, fmt.Errorf("latency, jitter and bandwidth cannot be negative")
-	case f.Loss > 0 || f.Corrupt > 0 || f.Reorder > 0:
-		return nil, fmt.Errorf("a local process has links without packets, so none can be lost, corrupted or reordered")
+	case f.Loss > 0 || f.Corrupt > 0 || f.Reorder > 0 || f.Duplicate > 0:
+		return nil, fmt.Errorf("a local process has links without packets, so none can be lost, corrupted, reordered or duplicated")
 	case f.Bandwidth > 0 && f.Bandwidth < 1000:
 		return nil, fmt.Errorf("bandwidth is %d bytes per second, the least possible is 1000", f.Bandwidth)
 	}
