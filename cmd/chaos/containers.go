@@ -44,7 +44,7 @@ func helpers(program string) docker.Helpers {
 			return agent.NewClient(stdin, stdout)
 		},
 		Jobs: docker.Jobs{
-			Memory: agent.MemoryJob, Self: agent.SelfJob,
+			Memory: []string{agent.MemoryJob, agent.DiskFillJob}, Self: agent.SelfJob,
 			Signal: func(container, signal string) (string, any) {
 				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
 			},

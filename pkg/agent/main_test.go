@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/proc"
@@ -42,7 +44,18 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func helper() error { return agent.Serve(context.Background(), os.Stdin, os.Stdout) }
+// helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in.
+func helper() error {
+	if size := os.Getenv("TMPFS"); size != "" {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		if err := unix.Mount("tmpfs", os.Getenv("DIR"), "tmpfs", 0, "size="+size+",mode=1777"); err != nil {
+			return err
+		}
+	}
+	return agent.Serve(context.Background(), os.Stdin, os.Stdout)
+}
 
 // runner has a helper at work, says its pid and waits to be killed.
 func runner() error {
@@ -85,11 +98,11 @@ func start(t *testing.T) *child {
 	return startWith(t, nil)
 }
 
-func startWith(t *testing.T, attr *syscall.SysProcAttr) *child {
+func startWith(t *testing.T, attr *syscall.SysProcAttr, env ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0])}
 	c.cmd.SysProcAttr = attr
-	c.cmd.Env = append(os.Environ(), "ROLE=helper")
+	c.cmd.Env = append(append(os.Environ(), "ROLE=helper"), env...)
 	c.cmd.Stderr = &c.said
 	var err error
 	c.in, err = c.cmd.StdinPipe()

@@ -29,8 +29,10 @@ type Outcome string
 const (
 	Succeeded Outcome = "succeeded"
 	Busy      Outcome = "busy"      // SQLITE_BUSY
-	ReadOnly  Outcome = "read-only" // SQLITE_READONLY
+	ReadOnly  Outcome = "read-only" // SQLITE_READONLY, or EROFS
 	Corrupt   Outcome = "corrupt"   // SQLITE_CORRUPT
+	Full      Outcome = "full"      // ENOSPC
+	Denied    Outcome = "denied"    // this user may not
 	Gone      Outcome = "gone"      // there is no such file
 	Failed    Outcome = "failed"
 )

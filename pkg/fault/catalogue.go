@@ -165,6 +165,19 @@ func Catalogue() []Kind {
 			New:   newMemoryLimit, Revert: revertLimit,
 		},
 		{
+			Name: "disk.fill",
+			Doc:  "Takes the room of a file system that is the instance's own, such as a tmpfs with a size, so that writes meet a real ENOSPC. One that others use as well is refused.",
+			Params: []Param{
+				{Name: "path", Type: Path, Required: true, Doc: "a directory inside the instance; the file system that it lies on is filled"},
+				{Name: "size", Type: Bytes, Min: "4KiB", Doc: "how much is taken, once: what the instance frees meanwhile it can use"},
+				{Name: "leave", Type: Bytes, Doc: "how much is left, instead of size: what the instance frees beyond that is taken as well; without both nothing is left"},
+			},
+			Needs: []target.Capability{target.CanHost, target.CanFill, target.CanInspect}, Duration: DurationRequired,
+			Proof:    "so much is taken, by the file system's own count; where nothing is left, a write meets ENOSPC",
+			Together: checkFill,
+			New:      newDiskFill, Revert: revertHosted,
+		},
+		{
 			Name:   "db.lock",
 			Doc:    "Holds SQLite's own lock on a database file from another process: the service meets a real SQLITE_BUSY.",
 			Params: []Param{{Name: "mode", Type: Text, Default: string(sqlitefile.Write), Choices: []string{string(sqlitefile.Write), string(sqlitefile.Exclusive)}, Doc: "write: others can read but not write; exclusive: they can do neither (not in WAL mode)"}},

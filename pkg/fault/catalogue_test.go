@@ -56,12 +56,15 @@ func checkParams(t *testing.T, k fault.Kind) {
 		if p.Required {
 			required[p.Name] = p.Min
 		}
+		if p.Required && p.Type == fault.Path {
+			required[p.Name] = "/"
+		}
 	}
 	if _, problems := k.CheckParams(required); len(problems) > 0 {
 		t.Errorf("%s with the least of what it needs, %v: %v", k.Name, required, problems)
 	}
 	for _, p := range k.Params {
-		if p.Doc == "" || p.Required && (p.Default != "" || p.Min == "") || len(p.Choices) > 0 && p.Type != fault.Text {
+		if p.Doc == "" || p.Required && (p.Default != "" || p.Min == "" && p.Type != fault.Path) || len(p.Choices) > 0 && p.Type != fault.Text {
 			t.Errorf("%s: %+v", k.Name, p)
 		}
 		alone := fault.Kind{Name: k.Name, Params: []fault.Param{p}}
@@ -116,6 +119,13 @@ func TestCheckParams(t *testing.T) {
 		{"memory.stress", map[string]string{"size": "99999999999TiB"}, []string{"size: size: 99999999999TiB is more than any machine has"}},
 		{"service.kill", map[string]string{"signal": "SIGKIL"}, []string{`signal: signal is "SIGKIL", expected SIGKILL, SIGTERM, SIGINT, SIGQUIT or SIGABRT|did you mean|SIGKILL`}},
 		{"service.stop", map[string]string{"grace": "0s"}, []string{"grace: grace is 0s, expected 1ms to 10m"}},
+		{"disk.fill", map[string]string{"path": "/data"}, nil},
+		{"disk.fill", map[string]string{"path": "/data", "leave": "1MiB"}, nil},
+		{"disk.fill", map[string]string{"size": "1MiB"}, []string{"path: disk.fill needs path, a path such as /data"}},
+		{"disk.fill", map[string]string{"path": "data"}, []string{`path: path is "data", expected that of a directory inside the instance, from / on`}},
+		{"disk.fill", map[string]string{"path": "/data/../etc/"}, []string{`path: path is "/data/../etc/"|write it as /etc`}},
+		{"disk.fill", map[string]string{"path": "/data", "size": "1MiB", "leave": "1MiB"}, []string{"size: size says how much is taken and leave how much is left; remove one of them; without both, nothing is left"}},
+		{"disk.fill", map[string]string{"path": "/data", "size": "1kB"}, []string{"size: size is 1kB, expected at least 4KiB"}},
 		{"db.lock", map[string]string{"mode": "read"}, []string{`mode: mode is "read", expected write or exclusive`}},
 	}
 	for _, c := range cases {

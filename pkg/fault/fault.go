@@ -89,6 +89,7 @@ const (
 	Integer  ParamType = "integer"
 	Number   ParamType = "number" // 0.5
 	Text     ParamType = "text"
+	Path     ParamType = "path" // /data, inside the instance
 )
 
 // Param is a parameter of a fault, under `with`.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,7 @@ func (p Params) Number(name string) float64 {
 	return q.Value
 }
 
-// Text is a parameter as it was written.
+// Text is a parameter of type Text or Path, as it was written.
 func (p Params) Text(name string) string { return p[name] }
 
 // ParamProblem is one thing that is wrong with a fault's parameters. Name is the parameter's, so that its place in the file can be found.
@@ -110,12 +111,12 @@ var units = map[ParamType]quantity.Unit{Duration: quantity.Time, Bytes: quantity
 
 // examples are how a value of a type looks.
 var examples = map[ParamType]string{
-	Duration: "300ms", Bytes: "256MiB", Rate: "1MiB/s", Percent: "80%", Integer: "2", Number: "0.5",
+	Duration: "300ms", Bytes: "256MiB", Rate: "1MiB/s", Percent: "80%", Integer: "2", Number: "0.5", Path: "/data",
 }
 
 func article(t ParamType) string {
 	what := map[ParamType]string{
-		Duration: "a duration", Bytes: "a size", Rate: "a rate of bytes", Percent: "a percentage", Integer: "a whole number", Number: "a number", Text: "a text",
+		Duration: "a duration", Bytes: "a size", Rate: "a rate of bytes", Percent: "a percentage", Integer: "a whole number", Number: "a number", Text: "a text", Path: "a path",
 	}[t]
 	if e := examples[t]; e != "" {
 		what += " such as " + e
@@ -124,8 +125,11 @@ func article(t ParamType) string {
 }
 
 func (p Param) check(text string) *ParamProblem {
-	if p.Type == Text {
+	switch p.Type {
+	case Text:
 		return p.checkChoice(text)
+	case Path:
+		return p.checkPath(text)
 	}
 	value, err := p.read(text)
 	if err != nil {
@@ -149,6 +153,18 @@ func (p Param) checkChoice(text string) *ParamProblem {
 		Message: fmt.Sprintf("%s is %q, expected %s", p.Name, text, list(p.Choices, "or")),
 		Hint:    diag.DidYouMean(text, p.Choices),
 	}
+}
+
+// checkPath wants a path that says by itself which directory is meant.
+func (p Param) checkPath(text string) *ParamProblem {
+	if path.IsAbs(text) && path.Clean(text) == text {
+		return nil
+	}
+	problem := &ParamProblem{Name: p.Name, Message: fmt.Sprintf("%s is %q, expected that of a directory inside the instance, from / on", p.Name, text)}
+	if path.IsAbs(text) {
+		problem.Hint = "write it as " + path.Clean(text)
+	}
+	return problem
 }
 
 // read answers a value in the base unit of its type.

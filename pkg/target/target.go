@@ -261,5 +261,6 @@ const (
 	CanDatabase Capability = "reach a database file"
 	CanInspect  Capability = "inspect"
 	CanLimit    Capability = "limit a target's resources"
+	CanFill     Capability = "fill a disk of the target's own"
 	CanConfine  Capability = "confine a load" // to the target, so that nobody else on the machine feels it
 )

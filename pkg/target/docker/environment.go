@@ -54,6 +54,7 @@ var (
 	_ target.Protector   = (*Environment)(nil)
 	_ target.Linker      = (*Environment)(nil)
 	_ target.Limiter     = (*Environment)(nil)
+	_ target.DiskOwner   = (*Environment)(nil)
 )
 
 // New makes an environment; nothing is dialled yet.

@@ -31,7 +31,7 @@ type Helpers struct {
 
 // Jobs are those of package agent that this adapter asks for by itself.
 type Jobs struct {
-	Memory string                                             // takes memory: what the kernel kills meanwhile is its doing
+	Memory []string                                           // those that take memory: what the kernel kills meanwhile is their doing
 	Self   string                                             // tells its own process id as "pid"
 	Signal func(container, signal string) (job string, c any) // sends a signal to a container's first process
 	Score  func(score *int) (job string, c any)               // reads the OOM score of the first process as "score", or sets it

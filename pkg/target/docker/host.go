@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ func (e *Environment) Host(ctx context.Context, t target.Target, job string, con
 	if err != nil {
 		return nil, fmt.Errorf("start the helper for %s in %s: %w", job, i.name, err)
 	}
-	if job != e.opts.Helpers.Jobs.Memory {
+	if !slices.Contains(e.opts.Helpers.Jobs.Memory, job) {
 		return g, nil
 	}
 	i.load(1)

@@ -16,11 +16,16 @@ import (
 // limit is a fault on the only instance of a service.
 func (w *world) limit(kind, parameter, value string) fault.Fault {
 	w.t.Helper()
+	return w.fault(kind, map[string]string{parameter: value})
+}
+
+func (w *world) fault(kind string, with map[string]string) fault.Fault {
+	w.t.Helper()
 	k, ok := fault.Find(kind)
 	if !ok {
 		w.t.Fatalf("there is no fault %s", kind)
 	}
-	params, problems := k.CheckParams(map[string]string{parameter: value})
+	params, problems := k.CheckParams(with)
 	if len(problems) > 0 {
 		w.t.Fatal(problems)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -85,12 +86,27 @@ func web() {
 	http.HandleFunc("/call", call)
 	http.HandleFunc("/word", word)
 	go mirror()
+	http.HandleFunc("/write", writeIn)
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
 	})
 	fmt.Println(http.ListenAndServe(":8080", nil))
 	os.Exit(1)
+}
+
+// writeIn writes a page to a file in the folder ?in, and answers "ok", or what went wrong.
+func writeIn(w http.ResponseWriter, r *http.Request) {
+	file := filepath.Join(r.FormValue("in"), "written")
+	err := os.WriteFile(file, make([]byte, 4096), 0o600)
+	if removing := os.Remove(file); err == nil {
+		err = removing
+	}
+	if err != nil {
+		fmt.Fprint(w, err)
+		return
+	}
+	fmt.Fprint(w, "ok")
 }
 
 // callers keep their connections, as services do.
@@ -177,15 +193,9 @@ func runner() {
 	switch {
 	case err != nil:
 	case os.Getenv("LOAD") != "":
-		var all []target.Target
-		if all, err = e.Resolve(context.Background(), target.Selection{Services: []string{"web"}}); err != nil {
-			break
-		}
-		var h target.Helper
-		if h, err = e.Host(context.Background(), all[0], agent.CPUJob, agent.CPUConfig{Load: 1}); err == nil {
-			_, err = h.Call(context.Background(), agent.Inject)
-			fmt.Println("load", h.ID(), all[0].ID)
-		}
+		err = putToWork(e, agent.CPUJob, agent.CPUConfig{Load: 1})
+	case os.Getenv("FILL") != "":
+		err = putToWork(e, agent.DiskFillJob, agent.DiskFillConfig{Path: os.Getenv("FILL")})
 	case os.Getenv("LINK") != "":
 		l := target.Link{From: "web", To: "back"}
 		err = e.Impair(context.Background(), l, "cut", target.LinkFault{Partition: true})
@@ -196,6 +206,20 @@ func runner() {
 	fmt.Println("armed", err)
 	time.Sleep(time.Minute)
 	os.Exit(1)
+}
+
+// putToWork has a helper at work in web-1, and says which.
+func putToWork(e *Environment, job string, config any) error {
+	all, err := e.Resolve(context.Background(), target.Selection{Services: []string{"web"}})
+	if err != nil {
+		return err
+	}
+	h, err := e.Host(context.Background(), all[0], job, config)
+	if err == nil {
+		_, err = h.Call(context.Background(), agent.Inject)
+		fmt.Println("load", h.ID(), all[0].ID)
+	}
+	return err
 }
 
 // endpoint is this machine's engine; without one the test is skipped, and in CI there is one wherever `docker` finds it.
@@ -276,16 +300,27 @@ func newProject(t *testing.T) *project {
 	must(t, err)
 	p.network = n.ID
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		all, err := p.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))})
-		must(t, err)
-		for _, c := range all {
-			must(t, p.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true}))
-		}
-		must(t, p.engine.NetworkRemove(ctx, p.network))
+		p.remove()
+		must(t, p.engine.NetworkRemove(soonAfter(t), p.network))
 	})
 	return p
+}
+
+// soonAfter is soon for what is done when the test has ended.
+func soonAfter(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// remove removes the containers that there are.
+func (p *project) remove() {
+	ctx := soonAfter(p.t)
+	all, err := p.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+p.name))})
+	must(p.t, err)
+	for _, c := range all {
+		must(p.t, p.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true}))
+	}
 }
 
 type change func(*container.Config, *container.HostConfig)
@@ -350,7 +385,7 @@ func helpers() Helpers {
 	return Helpers{
 		Self: self, Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
 		Jobs: Jobs{
-			Memory: agent.MemoryJob, Self: agent.SelfJob,
+			Memory: []string{agent.MemoryJob, agent.DiskFillJob}, Self: agent.SelfJob,
 			Signal: func(container, signal string) (string, any) {
 				return agent.SignalJob, agent.SignalConfig{Container: container, Signal: signal}
 			},

@@ -111,3 +111,34 @@ func TestALimitBelowWhatIsUsed(t *testing.T) {
 		t.Errorf("it was %+v and is %+v", was, now)
 	}
 }
+
+// A file system in memory that is larger than what the container has left is refused. If memory runs out all the same, whoever fills is killed for it and nobody else.
+func TestAFullDiskTakesMemory(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, limited(96<<20, 0), tmpfs("/data", "size=128m,mode=1777"))
+	w := p.world("web")
+	of := w.one("web")
+	before := w.status(of)
+	_, err := w.fault("disk.fill", map[string]string{"path": "/data"}).Prepare(soon(t))
+	wantError(t, err, "web-1: the file system at /data is memory, of which the instance has ", "and 128MiB of it are to be taken")
+	f := w.fault("disk.fill", map[string]string{"path": "/data", "size": "48MiB"})
+	_, err = f.Prepare(soon(t))
+	must(t, err)
+	proven(t, "proven", f.Inject, "with 48MiB taken")
+	h, err := w.Host(soon(t), of, agent.DiskFillJob, agent.DiskFillConfig{Path: "/data", Size: 64 << 20})
+	must(t, err)
+	_, _ = h.Call(soon(t), agent.Inject) // it may end before it answers
+	eventually(t, "the engine tells that memory ran out", func() bool { return w.status(of).OOMKills > 0 })
+	eventually(t, "a helper is killed", func() bool {
+		_, one := h.Call(soon(t), agent.Status)
+		e, err := f.Check(soon(t))
+		return one != nil || err == nil && !e.Proven
+	})
+	if st := w.status(of); st.PID != before.PID || !st.Ready {
+		t.Errorf("the service was %+v and is %+v", before, st)
+	}
+	_ = h.Close(soon(t))
+	proven(t, "proven", f.Revert)
+	w.wantWrites("/data", "ok")
+}

@@ -38,6 +38,6 @@ type Options struct {
 func Capabilities() []target.Capability {
 	return []target.Capability{
 		target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase, target.CanImpair, target.CanPackets, target.CanAllPeers,
-		target.CanLimit,
+		target.CanLimit, target.CanFill,
 	}
 }

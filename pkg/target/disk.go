@@ -1,0 +1,20 @@
+package target
+
+import "context"
+
+// Tmpfs is the type of a file system that is memory.
+const Tmpfs = "tmpfs"
+
+// Mount is what is mounted somewhere, as it is seen inside an instance.
+type Mount struct {
+	At    string `json:"at"`    // where it is mounted
+	Type  string `json:"type"`  // of its file system
+	Sized bool   `json:"sized"` // it was given a size of its own
+}
+
+// DiskOwner tells the disks that are an instance's own from those that others use as well.
+type DiskOwner interface {
+	// OwnDisk is an error, with what to do about it, unless it is certain that nobody but the instance feels it when a file system is full. It answers how many bytes of
+	// memory the file system can still take before the kernel kills for it; math.MaxInt64 if the instance has no limit.
+	OwnDisk(context.Context, Target, Mount) (int64, error)
+}
