@@ -28,7 +28,7 @@ func run() int {
 		return server.CheckHealth(name, settings.Host, settings.Port, os.Stderr)
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("service", name)
-	db, err := store.Open(settings.DatabasePath, store.Options{BusyTimeout: settings.BusyTimeout, Synchronous: settings.Synchronous})
+	db, err := openStore(settings)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return server.ExitError
@@ -41,4 +41,12 @@ func run() int {
 		return server.ExitError
 	}
 	return code
+}
+
+func openStore(c worker.Config) (*store.Store, error) {
+	options := store.Options{BusyTimeout: c.BusyTimeout, Synchronous: c.Synchronous}
+	if c.DatabaseURL != "" {
+		return store.OpenServer(c.DatabaseURL, options)
+	}
+	return store.Open(c.DatabasePath, options)
 }

@@ -1,21 +1,20 @@
 // Package store keeps orders in a SQLite database on disk, in rollback-journal mode, so that a lock or a read-only file is
-// felt by readers and writers alike.
+// felt by readers and writers alike, or in a database of a PostgreSQL server.
 //
 // All operations go through one connection and so through one queue in memory; they never disturb each other, only other
 // processes can make them busy. A connection that failed is thrown away, whatever the reason: SQLite keeps a transaction
-// open after a failed commit and stays read-only once it saw a read-only file, and a fresh connection costs about a millisecond.
+// open after a failed commit and stays read-only once it saw a read-only file, a server may have ended the session, and a
+// fresh connection costs a millisecond or a few.
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
-
-	sqlite "modernc.org/sqlite"
 )
 
 // keep is how many orders are kept; older ones are deleted as new ones come, so that the file stays small.
@@ -24,9 +23,12 @@ const keep = 10_000
 // recent is how many orders an answer lists.
 const recent = 20
 
-const schema = `
-CREATE TABLE IF NOT EXISTS orders (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL, at_ms INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS orders_by_key ON orders (key, seq);`
+// dialect is what one kind of database is told in words of its own.
+type dialect struct {
+	setup                     []string // of a new connection, before it writes
+	begin                     string
+	insert, deleteOlder, list string
+}
 
 // Order is one row.
 type Order struct {
@@ -37,28 +39,16 @@ type Order struct {
 
 // Store is safe for concurrent use; calls wait for each other in order of arrival.
 type Store struct {
-	db          *sql.DB
-	synchronous string
+	db  *sql.DB
+	say dialect
 	// prepared says that the connection is set up and the table exists. Only the holder of the one connection touches it.
 	prepared bool
 }
 
 // Options of the connection.
 type Options struct {
-	BusyTimeout time.Duration // how long SQLite waits for another process's lock; 0 not at all
+	BusyTimeout time.Duration // how long the database waits for another process's lock; 0 not at all
 	Synchronous string        // off, normal or full, as in SQLite's pragma
-}
-
-// Open prepares a store on the file without touching it; the file and its table are made by the first operation.
-func Open(path string, o Options) (*Store, error) {
-	query := url.Values{"_busy_timeout": {fmt.Sprint(o.BusyTimeout.Milliseconds())}}
-	name := (&url.URL{Path: path}).EscapedPath()
-	db, err := sql.Open("sqlite", "file:"+name+"?"+query.Encode())
-	if err != nil {
-		return nil, fmt.Errorf("opening the database %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1)
-	return &Store{db: db, synchronous: o.Synchronous}, nil
 }
 
 // Close closes the connection.
@@ -76,13 +66,13 @@ func (s *Store) Place(ctx context.Context, key, id string) (orders []Order, err 
 		if err := s.prepare(ctx, c); err != nil {
 			return err
 		}
-		if err := exec(ctx, c, "BEGIN IMMEDIATE"); err != nil {
+		if err := exec(ctx, c, s.say.begin); err != nil {
 			return err
 		}
-		if err := insert(ctx, c, key, id); err != nil {
+		if err := s.insert(ctx, c, key, id); err != nil {
 			return err
 		}
-		if orders, err = list(ctx, c, key); err != nil {
+		if orders, err = s.list(ctx, c, key); err != nil {
 			return err
 		}
 		return exec(ctx, c, "COMMIT")
@@ -97,7 +87,7 @@ func (s *Store) Recent(ctx context.Context, key string) (orders []Order, err err
 	if err != nil {
 		return nil, err
 	}
-	orders, err = list(ctx, conn, key)
+	orders, err = s.list(ctx, conn, key)
 	return orders, errors.Join(err, s.discard(conn))
 }
 
@@ -136,11 +126,7 @@ func (s *Store) prepare(ctx context.Context, c *sql.Conn) error {
 	if s.prepared {
 		return nil
 	}
-	for _, statement := range []string{
-		"PRAGMA journal_mode = DELETE", // a file left in WAL mode by someone else would hide locks from readers
-		"PRAGMA synchronous = " + s.synchronous,
-		schema,
-	} {
+	for _, statement := range s.say.setup {
 		if err := exec(ctx, c, statement); err != nil {
 			return err
 		}
@@ -156,17 +142,17 @@ func exec(ctx context.Context, c *sql.Conn, statement string, args ...any) error
 	return nil
 }
 
-func insert(ctx context.Context, c *sql.Conn, key, id string) error {
+func (s *Store) insert(ctx context.Context, c *sql.Conn, key, id string) error {
 	now := time.Now().UnixMilli()
-	err := exec(ctx, c, "INSERT INTO orders (id, key, at_ms) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", id, key, now)
+	err := exec(ctx, c, s.say.insert, id, key, now)
 	if err != nil {
 		return err
 	}
-	return exec(ctx, c, "DELETE FROM orders WHERE seq <= (SELECT max(seq) FROM orders) - ?", keep)
+	return exec(ctx, c, s.say.deleteOlder, keep)
 }
 
-func list(ctx context.Context, c *sql.Conn, key string) ([]Order, error) {
-	rows, err := c.QueryContext(ctx, "SELECT seq, id, at_ms FROM orders WHERE key = ? ORDER BY seq DESC LIMIT ?", key, recent)
+func (s *Store) list(ctx context.Context, c *sql.Conn, key string) ([]Order, error) {
+	rows, err := c.QueryContext(ctx, s.say.list, key, recent)
 	if err != nil {
 		return nil, fmt.Errorf("reading orders: %w", err)
 	}
@@ -191,8 +177,8 @@ type Outcome string
 // The outcomes.
 const (
 	OK       Outcome = "ok"
-	Busy     Outcome = "busy"     // another process holds the lock
-	ReadOnly Outcome = "readonly" // the file, its folder or its header forbids writing
+	Busy     Outcome = "busy"     // another process holds the lock, or others all connections
+	ReadOnly Outcome = "readonly" // the file, its folder or its header, or the server, forbids writing
 	Full     Outcome = "full"     // no room on the disk
 	Corrupt  Outcome = "corrupt"  // not a sound database
 	Timeout  Outcome = "timeout"  // the deadline passed, most likely while waiting for the connection
@@ -205,17 +191,15 @@ func Outcomes() []Outcome {
 	return []Outcome{OK, Busy, ReadOnly, Full, Corrupt, Timeout, Canceled, Failed}
 }
 
-// SQLite's primary result codes, https://www.sqlite.org/rescode.html; the extended codes add bits above the low eight.
-var outcomes = map[int]Outcome{5: Busy, 6: Busy, 8: ReadOnly, 11: Corrupt, 13: Full, 26: Corrupt}
-
 // OutcomeOf classifies an operation's error.
 func OutcomeOf(err error) Outcome {
-	var e *sqlite.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return OK
-	case errors.As(err, &e) && outcomes[e.Code()&0xff] != "":
-		return outcomes[e.Code()&0xff]
+	}
+	if o := cmp.Or(sqliteOutcome(err), postgresOutcome(err)); o != "" {
+		return o
+	}
+	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return Timeout
 	case errors.Is(err, context.Canceled):

@@ -367,7 +367,7 @@ func TestFailStatuses(t *testing.T) {
 
 func TestReadConfig(t *testing.T) {
 	c, err := ReadConfig(lookup(nil))
-	want := Config{"0.0.0.0", 5001, "./service-b.db", "off", 200 * time.Millisecond, 500 * time.Millisecond, 64, true, 10_000, 0}
+	want := Config{"0.0.0.0", 5001, "./service-b.db", "", "off", 200 * time.Millisecond, 500 * time.Millisecond, 64, true, 10_000, 0}
 	if err != nil || c != want {
 		t.Errorf("defaults %+v, %v", c, err)
 	}
@@ -375,6 +375,16 @@ func TestReadConfig(t *testing.T) {
 	_, err = ReadConfig(lookup([]string{"DB_SYNCHRONOUS=maybe", "DATABASE_PATH=" + missing}))
 	wantErr := `DB_SYNCHRONOUS="maybe": want one of off, normal, full
 DATABASE_PATH="` + missing + `": want a file in a folder that exists; there is no folder ` + filepath.Dir(missing)
+	if err == nil || err.Error() != wantErr {
+		t.Errorf("error %v\n want %s", err, wantErr)
+	}
+	c, err = ReadConfig(lookup([]string{"DATABASE_URL=postgres://a:b@host/orders"}))
+	if err != nil || c.DatabaseURL != "postgres://a:b@host/orders" || c.DatabasePath != "" {
+		t.Errorf("a server: %+v, %v", c, err)
+	}
+	_, err = ReadConfig(lookup([]string{"DATABASE_URL=mysql://a:topsecret@host/orders", "DATABASE_PATH=./b.db"}))
+	wantErr = `DATABASE_PATH="./b.db": want either a file or, in DATABASE_URL, a server, and both are given
+DATABASE_URL="...": want an address such as postgres://USER:PASSWORD@HOST:5432/DATABASE`
 	if err == nil || err.Error() != wantErr {
 		t.Errorf("error %v\n want %s", err, wantErr)
 	}
