@@ -21,9 +21,9 @@ const module = "chaosgate/"
 // layers is the one direction, from the bottom to the top: a package imports only what stands in a line above its own. Packages in one line do not know each
 // other. A new package gets its place here.
 var layers = [][]string{
-	{"schema", "internal/pgtest", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics", "pkg/impair"},
+	{"schema", "pkg/pgtest", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics", "pkg/impair"},
 	{"pkg/target", "pkg/spec"},
-	{"pkg/fault/sqlitefile", "pkg/target/process", "pkg/target/docker"},
+	{"pkg/fault/sqlitefile", "pkg/fault/postgres", "pkg/target/process", "pkg/target/docker"},
 	{"pkg/agent"},
 	{"pkg/fault"},
 	{"pkg/plan"},
@@ -48,7 +48,7 @@ var bans = []ban{
 	{"services/", "pkg/", nil, "the system under test has no hooks"},
 	{"services/", "schema", nil, "the system under test has no hooks"},
 	{"", "pkg/internal/testkit", nil, "only tests use it"},
-	{"", "internal/pgtest", nil, "only tests use it"},
+	{"", "pkg/pgtest", nil, "only tests use it"},
 	{"", "log", nil, "an error is returned, and what is said goes through the commands"},
 }
 

@@ -279,7 +279,7 @@ func schedules(b *testing.B, events []journal.Event, lanes int) (ideal, over tim
 				b.Fatal(err)
 			}
 			expected[e.Experiment] = time.Duration(p.Expected)
-			if len(p.Alone) > 0 {
+			if p.BearsNobody() {
 				alone += time.Duration(p.Expected)
 			} else {
 				lengths = append(lengths, time.Duration(p.Expected))

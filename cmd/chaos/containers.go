@@ -24,6 +24,7 @@ func openContainers(o opening) (target.Environment, error) {
 	options := docker.Options{
 		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Folder: folderOf(o.input), Spec: o.input.env,
 		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Helpers: helpers(o.program), Secrets: o.secrets,
+		SecretVariables: o.input.secretVariables(),
 	}
 	if o.apart {
 		file := composeFile(o.input)
@@ -67,7 +68,7 @@ func attachContainer(ref target.Ref) target.Runtime {
 
 // checkContainers finds what is wrong with the services before an engine is asked.
 func checkContainers(doc *spec.Document, environment string, env spec.Environment) diag.List {
-	problems := checkServices(doc, environment, env, func(name string) []error { return docker.CheckService(env.Services[name]) })
+	problems := checkServices(doc, environment, env, func(name string) []error { return docker.CheckService(env.Services[name], env.Services) })
 	for _, variant := range sortedKeys(env.Weakened) {
 		at := "/environments/" + spec.Escape(environment) + "/weakened/" + spec.Escape(variant) + "/services/"
 		for _, service := range sortedKeys(env.Weakened[variant].Services) {

@@ -143,7 +143,7 @@ func (l *lanes) remaining(now time.Duration) time.Duration {
 			continue
 		}
 		left := l.left(name, now)
-		if len(l.narrator.plans[name].Alone) > 0 {
+		if l.narrator.plans[name].BearsNobody() {
 			alone += left
 			continue
 		}

@@ -18,6 +18,7 @@ func openProcesses(o opening) (target.Environment, error) {
 		RunID: o.run, Experiment: o.plan.Name, Spec: o.input.env, Root: o.input.dir,
 		WorkDir: filepath.Join(os.TempDir(), "chaos-"+o.run+"-"+report.FileName(o.plan.Name)), LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)),
 		Orphans: o.orphans, Binaries: o.programs, Self: o.program, Variables: o.input.env.Weakened[o.variant].Services, Revealed: o.input.vault, Secrets: o.secrets,
+		SecretVariables: o.input.secretVariables(),
 		Connect: func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient {
 			return agent.NewClient(stdin, stdout)
 		},

@@ -89,6 +89,18 @@ func answers(url string) bool {
 // shippedProject is the project of this repository in a folder of its own: the same services, built once, and the same experiments, measured by a server.
 func shippedProject(t *testing.T, s prometheusServer) string {
 	t.Helper()
+	dir := shippedServices(t)
+	path := filepath.Join(dir, configFile)
+	config, err := os.ReadFile(path)
+	must(t, err)
+	text := replaceOnce(t, string(config), "prometheus: embedded", fmt.Sprintf("prometheus: {url: %q, interval: 250ms, discovery: %q}", s.url, s.folder))
+	must(t, os.WriteFile(path, []byte(text), 0o644))
+	return dir
+}
+
+// shippedServices is a folder with the shipped chaos.yaml and the services of it, built.
+func shippedServices(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "./services/service-a", "./services/service-b")
 	build.Dir = filepath.Join("..", "..")
@@ -101,7 +113,6 @@ func shippedProject(t *testing.T, s prometheusServer) string {
 	for _, name := range []string{"service-a", "service-b"} {
 		text = replaceOnce(t, text, "build: ./services/"+name, fmt.Sprintf("command: [%q]", filepath.Join(dir, name)))
 	}
-	text = replaceOnce(t, text, "prometheus: embedded", fmt.Sprintf("prometheus: {url: %q, interval: 250ms, discovery: %q}", s.url, s.folder))
 	must(t, os.WriteFile(filepath.Join(dir, configFile), []byte(text), 0o644))
 	return dir
 }

@@ -78,11 +78,21 @@ func (in input) unlocked(sys system) error {
 	return nil
 }
 
+// secretVariables are the environment variables of the secrets, by the secrets' names.
+func (in input) secretVariables() map[string]string {
+	variables := map[string]string{}
+	for name, s := range in.config.Secrets {
+		variables[name] = s.FromEnv
+	}
+	return variables
+}
+
 // needed are the secrets that the environment's services and the selected experiments use, sorted.
 func (in input) needed() []string {
 	var texts []string
 	for name, s := range in.env.Services {
 		texts = slices.AppendSeq(texts, maps.Values(s.Env))
+		texts = slices.AppendSeq(texts, maps.Values(s.Databases))
 		for _, w := range in.env.Weakened {
 			texts = slices.AppendSeq(texts, maps.Values(w.Services[name]))
 		}

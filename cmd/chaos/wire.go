@@ -59,6 +59,7 @@ func revert(ctx context.Context, u target.Undo) error {
 // parts are what the executor works with.
 func (r running) parts(s *session, programs map[string]string) executor.Parts {
 	return executor.Parts{
+		Run: s.id,
 		Open: func(p plan.Plan) (target.Environment, error) {
 			return r.input.kind.open(opening{
 				run: s.id, logs: filepath.Join(s.dir, logFolder), input: r.input, variant: r.flags.weakened, apart: r.apart(), programs: programs, program: r.sys.program, plan: p, secrets: r.sys.secrets, orphans: s.orphans, getenv: r.sys.env,

@@ -37,6 +37,7 @@ type Load interface {
 
 // Parts are what an executor works with. They are called for each experiment, from several goroutines.
 type Parts struct {
+	Run     string // its id, by which what faults are to others is known as its own
 	Open    func(plan.Plan) (target.Environment, error)
 	Guarded func() error // nil if somebody would take back a change, should this process be killed; asked before each
 	Load    func(context.Context, plan.Plan, target.Environment) (Load, error)
@@ -138,7 +139,7 @@ func schedule(plans []plan.Plan, jobs int) (alone, beside []plan.Plan) {
 		return nil, plans
 	}
 	for _, p := range plans {
-		if len(p.Alone) > 0 {
+		if p.BearsNobody() {
 			alone = append(alone, p)
 		} else {
 			beside = append(beside, p)

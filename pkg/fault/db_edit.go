@@ -39,14 +39,21 @@ type dbEdit struct {
 	rt    target.Runtime
 }
 
+// noServerEdit is said where a plan has not: a server's setting for new transactions binds no session that exists, and any client can put it off; of its files nothing is changed.
+const noServerEdit = "%s is for SQLite files: a PostgreSQL server has nothing by which that could be done to all of its clients, and be taken back"
+
 func newDBEdit(r Request, name string, of edited) (Fault, error) {
 	dbs, err := able[target.Databaser](r.Runtime, target.CanDatabase)
 	if err != nil {
 		return nil, err
 	}
 	return eachInstance(r, func(i instance) (subject, error) {
+		at, err := dbs.Database(i.Target, r.Params.Text("database"))
+		if err == nil && at.Server != nil {
+			err = fmt.Errorf(noServerEdit, name)
+		}
 		find := func(t target.Target) (target.Database, error) { return dbs.Database(t, r.Params.Text("database")) }
-		return &dbEdit{instance: i, edited: of, kind: name, table: r.Params.Text("table"), find: find, rt: r.Runtime}, nil
+		return &dbEdit{instance: i, edited: of, kind: name, table: r.Params.Text("table"), find: find, rt: r.Runtime}, err
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/fault/postgres"
 	"chaosgate/pkg/fault/sqlitefile"
 	"chaosgate/pkg/target"
 )
@@ -27,10 +28,12 @@ func newDBLock(r Request) (Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return eachInstance(r, func(i instance) (subject, error) {
+	return eachDatabase(r, "db.lock", func(i instance) (subject, error) {
 		h, err := newHosted(r, i, "db.lock")
 		find := func(t target.Target) (target.Database, error) { return dbs.Database(t, r.Params.Text("database")) }
 		return &dbLock{hosted: h, mode: sqlitefile.Mode(r.Params.Text("mode")), find: find, rt: r.Runtime}, err
+	}, func(o onServer) subject {
+		return &serverLock{onServer: o, mode: postgres.Mode(r.Params.Text("mode")), table: r.Params.Text("table")}
 	})
 }
 

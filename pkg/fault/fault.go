@@ -37,6 +37,7 @@ type Effect struct {
 // Request is what a Kind builds a Fault from. All of it was decided and checked by the plan, but for the targets.
 type Request struct {
 	ID      string // step id; names the fault on its target
+	Origin  string // run and experiment; with the ID it names what the fault is to others who share its target
 	Runtime target.Runtime
 	Targets []target.Target // at least one
 	To      string          // peer of a link fault; empty is all peers
@@ -65,10 +66,10 @@ type Kind struct {
 	Params   []Param
 	Needs    []target.Capability
 	Duration DurationRule
-	Link     bool   // takes target.to
-	Database bool   // takes target.database
-	Loads    bool   // it keeps the whole machine busy where the target cannot confine it
-	Proof    string // how the effect is proven, for plan and docs
+	Link     bool     // takes target.to
+	Engines  []Engine // of the databases that it acts on; it takes target.database then
+	Loads    bool     // it keeps the whole machine busy where the target cannot confine it
+	Proof    string   // how the effect is proven, for plan and docs
 	// Onset is how long proving the effect takes, for the plan; nil is no time at all.
 	Onset func(Params) time.Duration
 	// Together checks parameters that are right each by itself against each other; nil if there is nothing to check.
@@ -76,6 +77,15 @@ type Kind struct {
 	New      func(Request) (Fault, error)
 	Revert   RevertFunc
 }
+
+// Engine is what a database is kept by.
+type Engine string
+
+// The engines.
+const (
+	SQLite     Engine = "SQLite"
+	PostgreSQL Engine = "PostgreSQL"
+)
 
 // ParamType is the type of a parameter.
 type ParamType string
@@ -100,5 +110,6 @@ type Param struct {
 	Default  string   // as it would be written; empty is "none"
 	Choices  []string // of Text
 	Min, Max string   // inclusive, as they would be written; empty is unbounded
+	Engine   Engine   // of whose databases only it is; empty is any
 	Doc      string
 }

@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "agent":
 		exit(agent.Serve(context.Background(), os.Stdin, os.Stdout))
+	case os.Getenv("ROLE") == "holder":
+		exit(holder())
 	case os.Getenv("ROLE") == "web":
 		exit(web())
 	}
@@ -83,6 +85,11 @@ type world struct {
 
 func up(t *testing.T, change func(b *spec.Service)) *world {
 	t.Helper()
+	return upWith(t, change, func(*process.Options) {})
+}
+
+func upWith(t *testing.T, change func(b *spec.Service), set func(*process.Options)) *world {
+	t.Helper()
 	dir := t.TempDir()
 	service := func() spec.Service {
 		return spec.Service{
@@ -101,6 +108,7 @@ func up(t *testing.T, change func(b *spec.Service)) *world {
 		LogDir: filepath.Join(dir, "logs"), Spec: spec.Environment{Services: map[string]spec.Service{"a": a, "b": b}}, Self: os.Args[0],
 		Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
 	}
+	set(&opts)
 	w := &world{Environment: process.New(opts), opts: opts}
 	must(t, w.Up(soon(t), func(target.Undo) error { return nil }))
 	go func() {

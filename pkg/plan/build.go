@@ -70,7 +70,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	b.abort()
 	b.reach()
 	b.plan.Places = b.places()
-	b.plan.Alone = b.alone()
+	b.plan.Alone, b.plan.Shared = b.alone(), b.shared()
 	if b.problems.Invalid() {
 		return nil, b.problems
 	}

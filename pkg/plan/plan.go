@@ -42,7 +42,13 @@ type Plan struct {
 	// Alone are the ids of faults that keep the whole machine busy here: with any of them nothing else runs beside the experiment, since what the others measured
 	// would be measured under this one's fault.
 	Alone []string `json:"alone,omitempty"`
+	// Shared are the ids of faults on a database server that is none of the environment's own, but the same for all experiments: nothing else runs beside the experiment
+	// either.
+	Shared []string `json:"shared,omitempty"`
 }
+
+// BearsNobody says whether no other experiment may run beside this one.
+func (p Plan) BearsNobody() bool { return len(p.Alone)+len(p.Shared) > 0 }
 
 // Recovery is by when, after the last fault, the steady state must hold again, and for how long. Takes is the least time needed to
 // see it: the longest of For and the steady checks' windows.

@@ -36,7 +36,7 @@ func site() Site {
 				Params: []fault.Param{{Name: "delay", Type: fault.Duration, Required: true, Min: "1ms", Doc: "how much slower"}, {Name: "jitter", Type: fault.Duration, Default: "0s"}},
 				Onset:  func(p fault.Params) time.Duration { return p.Duration("delay") }},
 			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
-			{Name: "db.lock", Duration: fault.DurationRequired, Database: true},
+			{Name: "db.lock", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}},
 			{Name: "service.once", Duration: fault.DurationNone},
 			{Name: "cpu.stress", Duration: fault.DurationRequired, Loads: true},
 		},

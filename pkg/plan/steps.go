@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/fault"
@@ -66,7 +65,7 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 	} else if kind.Link {
 		b.linked(pointer+"/target/service", f)
 	}
-	b.database(pointer+"/target/database", kind, s.Target)
+	b.database(pointer, kind, s)
 	with := map[string]string{}
 	for name, text := range s.With {
 		with[name], _, _ = b.literal(text)
@@ -217,29 +216,4 @@ func (b *builder) otherWay(from, to string) string {
 		return fmt.Sprintf("it is %s that calls %s: write {service: %s, to: %s}", to, from, to, from)
 	}
 	return "see links in chaos.yaml"
-}
-
-func (b *builder) database(pointer string, kind fault.Kind, t *spec.Target) {
-	if t.Database != "" && !kind.Database {
-		b.key(pointer, "target", "remove it", "%s does not act on a database", kind.Name)
-		return
-	}
-	if !kind.Database {
-		return
-	}
-	for _, name := range t.Service {
-		service, ok := b.site.Environment.Services[name]
-		var names []string
-		for n := range service.Databases {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		switch {
-		case !ok:
-		case t.Database == "" && len(names) != 1:
-			b.key(strings.TrimSuffix(pointer, "/database"), "target", "", "%s has %d databases in chaos.yaml, so one must be named; there are: %s", name, len(names), list(names))
-		case t.Database != "" && !slices.Contains(names, t.Database):
-			b.value(pointer, "target", diag.DidYouMean(t.Database, names), "%s has no database %q in chaos.yaml", name, t.Database)
-		}
-	}
 }

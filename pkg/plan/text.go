@@ -23,6 +23,9 @@ func (p *Plan) String() string {
 	}
 	w.line(1, "environment %s, target %s, scraped every %s, seed %d", p.Environment, p.Target, dur(p.Interval), p.Seed)
 	w.line(1, "takes %s if all goes well, at most %s; longest chain: %s", dur(p.Expected), dur(p.Timeout), or(strings.Join(p.Critical, " -> "), "none"))
+	if len(p.Shared) > 0 {
+		w.line(1, "no other experiment runs beside it: %s hits a server that all share", strings.Join(p.Shared, ", "))
+	}
 	if len(p.Alone) > 0 {
 		w.line(1, "no other experiment runs beside it: %s keeps the whole machine busy", strings.Join(p.Alone, ", "))
 	}

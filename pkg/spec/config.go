@@ -54,7 +54,7 @@ type Service struct {
 	Ready     Readiness         `yaml:"ready"`
 	Metrics   string            `yaml:"metrics"` // path on the http port; empty is none
 	Restart   Restart           `yaml:"restart"`
-	Databases map[string]string `yaml:"databases"` // name -> path
+	Databases map[string]string `yaml:"databases"` // name -> path of a SQLite file, or URL of a PostgreSQL database (see Server)
 	Signals   Signals           `yaml:"signals"`
 	Memory    string            `yaml:"memory"` // limit, where a cgroup can be had
 	Stop      string            `yaml:"stop"`   // grace of an orderly stop, default 5s

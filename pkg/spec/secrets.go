@@ -72,11 +72,26 @@ func (k *configChecker) secretsOf(at string, s Service) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Databases)) {
-		if secretUse.MatchString(s.Databases[name]) {
-			k.add(at+"/databases/"+Escape(name), "secret", "", "a secret cannot be a part of a path")
-		}
+		k.database(at+"/databases/", Escape(name), s.Databases[name])
 	}
 	k.declared(at+"/env/", s.Env)
+}
+
+// database checks a file's path, or the URL of a server.
+func (k *configChecker) database(at, name, text string) {
+	if !IsServer(text) {
+		if secretUse.MatchString(text) {
+			k.add(at+name, "secret", "", "a secret cannot be a part of a path")
+		}
+		return
+	}
+	if _, problem := ParseServer(text); problem != "" {
+		// Without its line: the line would be shown, and with it a password.
+		k.problems = append(k.problems, diag.Problem{Span: diag.Span{Pos: diag.Pos{File: k.doc.File}}, Severity: diag.Error, Rule: "value",
+			Message: "the URL at " + at + name + " " + problem})
+		return
+	}
+	k.declared(at, map[string]string{name: text})
 }
 
 // declared checks that the secrets that variables refer to exist.

@@ -227,17 +227,30 @@ type Usage struct {
 	Memory int64    `json:"memory"` // bytes resident now
 }
 
-// Database is where a SQLite file is.
+// Database is where a database is: a SQLite file or, if there is a Server, one of a PostgreSQL server.
 type Database struct {
 	Path string
 	// Inside means that the path is the instance's own, and only a helper that is hosted there reaches it.
 	Inside bool
+	Server *Server
 }
 
-// Databaser finds the database files of an instance.
+// Databaser finds the databases of an instance.
 type Databaser interface {
-	// Database answers a SQLite file of the target by its name in chaos.yaml; an empty name means the only one.
+	// Database answers a database of the target by its name in chaos.yaml; an empty name means the only one.
 	Database(t Target, name string) (Database, error)
+}
+
+// Server is a database of a PostgreSQL server, as data by which another process finds it again. There is no password in it.
+type Server struct {
+	URL         string `json:"url"`                    // as in chaos.yaml, without its password
+	PasswordEnv string `json:"password_env,omitempty"` // the environment variable that holds it; empty: there is none
+	On          *Ref   `json:"on,omitempty"`           // the instance that the server is; nil: it is none of the environment's, and the URL says where it is
+}
+
+// ServerFinder says where a server is reached now: host and port. ErrGone means that it ran in the environment and has ended, and with it all that was done to it.
+type ServerFinder interface {
+	FindServer(context.Context, Server) (string, error)
 }
 
 // Marker finds what is started for an environment by what it inherits: whoever carries these entries ("NAME=value") of its process environment is ended by the
@@ -258,7 +271,7 @@ const (
 	CanPackets  Capability = "impair single packets"
 	CanAllPeers Capability = "impair all links of a service at once"
 	CanHost     Capability = "load a target"
-	CanDatabase Capability = "reach a database file"
+	CanDatabase Capability = "reach a database"
 	CanInspect  Capability = "inspect"
 	CanLimit    Capability = "limit a target's resources"
 	CanFill     Capability = "fill a disk of the target's own"

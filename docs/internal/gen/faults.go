@@ -21,8 +21,8 @@ func faultTable(kinds []fault.Kind) string {
 		switch {
 		case k.Link:
 			acts = "links of a service"
-		case k.Database:
-			acts = "a database of a service"
+		case len(k.Engines) > 0:
+			acts = "a database of a service (" + engines(k) + ")"
 		}
 		rows = append(rows, []string{fmt.Sprintf("[`%s`](#%s)", k.Name, anchor(k.Name)), acts, string(k.Duration)})
 	}
@@ -45,10 +45,18 @@ func targetOf(k fault.Kind) string {
 	switch {
 	case k.Link:
 		return "`service`, and `to` for one link; without `to` all links from and to the service"
-	case k.Database:
-		return "`service`, and `database` if the service has several"
+	case len(k.Engines) > 0:
+		return "`service`, and `database` if the service has several; databases of " + engines(k)
 	}
 	return "`service`"
+}
+
+func engines(k fault.Kind) string {
+	names := make([]string, len(k.Engines))
+	for i, e := range k.Engines {
+		names[i] = string(e)
+	}
+	return strings.Join(names, ", ")
 }
 
 func needs(all []target.Capability) string {

@@ -34,6 +34,7 @@ var (
 
 	_ target.HelperEnder  = (*attached)(nil)
 	_ target.LinkRestorer = (*attached)(nil)
+	_ target.ServerFinder = (*attached)(nil)
 
 	_ target.LimitRestorer = (*attached)(nil)
 )

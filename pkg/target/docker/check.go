@@ -2,14 +2,16 @@ package docker
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
-// CheckService finds what is wrong with a service before an engine is asked. Every error is a *target.Problem. It is pure.
-func CheckService(s spec.Service) []error {
+// CheckService finds what is wrong with a service before an engine is asked. Services are all services of the environment. Every error is a *target.Problem. It is pure.
+func CheckService(s spec.Service, services map[string]spec.Service) []error {
 	var errs []error
 	problem := func(pointer, format string, args ...any) {
 		errs = append(errs, &target.Problem{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
@@ -25,8 +27,8 @@ func CheckService(s spec.Service) []error {
 		}
 	}
 	for name, path := range s.Databases {
-		if !strings.HasPrefix(path, "/") {
-			problem("/databases/"+spec.Escape(name), "%q is not a path inside the container; such a path begins with /", path)
+		if message := checkDatabase(path, services); message != "" {
+			problem("/databases/"+spec.Escape(name), "%s", message)
 		}
 	}
 	_, hasHTTP := s.Ports[spec.HTTPPort]
@@ -40,4 +42,24 @@ func CheckService(s spec.Service) []error {
 		}
 	}
 	return errs
+}
+
+// checkDatabase answers what is wrong with a database. A server must be a service of the environment: any other would be hit although it is not of the project.
+func checkDatabase(text string, services map[string]spec.Service) string {
+	if !spec.IsServer(text) {
+		if !strings.HasPrefix(text, "/") {
+			return fmt.Sprintf("%q is not a path inside the container; such a path begins with /", text)
+		}
+		return ""
+	}
+	at, problem := spec.ParseServer(text)
+	switch port, is := at.On(services); {
+	case problem != "": // chaos.yaml's own check says so
+	case !is:
+		return fmt.Sprintf("there is no service %q here: a database is hit on a server of the same project only, which is a service of the environment; there are %s",
+			at.Host, strings.Join(slices.Sorted(maps.Keys(services)), ", "))
+	case port == "":
+		return fmt.Sprintf("service %s has no port %s: ports are those inside the container", at.Host, at.Port)
+	}
+	return ""
 }

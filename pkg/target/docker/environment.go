@@ -55,6 +55,8 @@ var (
 	_ target.Linker      = (*Environment)(nil)
 	_ target.Limiter     = (*Environment)(nil)
 	_ target.DiskOwner   = (*Environment)(nil)
+
+	_ target.ServerFinder = (*Environment)(nil)
 )
 
 // New makes an environment; nothing is dialled yet.

@@ -123,11 +123,16 @@ func (e *Environment) Resolve(_ context.Context, sel target.Selection) ([]target
 			if !slices.Contains(picked, i.name) {
 				continue
 			}
-			id := reference{Endpoint: e.opts.Endpoint, Container: i.id, Environment: e.id, Ready: i.outlasts(), Within: i.spec.Ready.Within}.String()
-			found = append(found, target.Target{Ref: target.Ref{Runtime: RuntimeName, Service: service, Instance: i.name, ID: id}})
+			found = append(found, target.Target{Ref: e.refOf(i)})
 		}
 	}
 	return found, nil
+}
+
+// refOf names an instance so that another process finds it.
+func (e *Environment) refOf(i *instance) target.Ref {
+	id := reference{Endpoint: e.opts.Endpoint, Container: i.id, Environment: e.id, Ready: i.outlasts(), Within: i.spec.Ready.Within}.String()
+	return target.Ref{Runtime: RuntimeName, Service: i.service, Instance: i.name, ID: id}
 }
 
 func (e *Environment) of(service string) []*instance {

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -54,13 +55,16 @@ func (i *instance) load(n int) {
 	}
 }
 
-// Database implements target.Databaser: the path is the container's own.
+// Database implements target.Databaser: the path is the container's own. A server is a service of the environment.
 func (e *Environment) Database(t target.Target, name string) (target.Database, error) {
 	i, err := e.instance(t)
 	if err != nil {
 		return target.Database{}, err
 	}
 	path, err := target.PickDatabase(i.service, i.spec.Databases, name)
+	if err == nil && spec.IsServer(path) {
+		return e.server(path)
+	}
 	return target.Database{Path: path, Inside: true}, err
 }
 

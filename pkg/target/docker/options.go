@@ -32,6 +32,8 @@ type Options struct {
 	LogDir     string // kept; one file a service with what its containers wrote meanwhile
 	Helpers    Helpers
 	Secrets    *mask.Set // taken out of the logs; nil is none
+	// SecretVariables are the environment variables that hold the secrets, by the secrets' names.
+	SecretVariables map[string]string
 }
 
 // Capabilities is what this target can do, for the plan.

@@ -1,8 +1,11 @@
 package process
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,13 +50,17 @@ func (e *Environment) Scrapes() []target.Scrape {
 	return scrapes
 }
 
-// Database implements target.Databaser. A path that is not absolute is below the instance's data folder.
+// Database implements target.Databaser. A path that is not absolute is below the instance's data folder. The host of a URL is a service of the environment, or else an
+// address.
 func (e *Environment) Database(t target.Target, name string) (target.Database, error) {
 	s, err := e.service(t)
 	if err != nil {
 		return target.Database{}, err
 	}
 	path, err := target.PickDatabase(s.name, s.spec.Databases, name)
+	if err == nil && spec.IsServer(path) {
+		return e.server(path)
+	}
 	if err == nil {
 		path, err = s.known().expand(path)
 	}
@@ -61,4 +68,42 @@ func (e *Environment) Database(t target.Target, name string) (target.Database, e
 		path = filepath.Join(s.data, path)
 	}
 	return target.Database{Path: path}, err
+}
+
+func (e *Environment) server(text string) (target.Database, error) {
+	at, problem := spec.ParseServer(text)
+	if problem != "" {
+		return target.Database{}, errors.New("the URL of a database " + problem)
+	}
+	found := &target.Server{URL: at.URL(), PasswordEnv: e.opts.SecretVariables[at.Secret]}
+	if _, ok := e.services[at.Host]; ok {
+		found.On = &target.Ref{Runtime: RuntimeName, Service: at.Host}
+	}
+	return target.Database{Server: found}, nil
+}
+
+// FindServer implements target.ServerFinder. That of a service is reached past all links.
+func (e *Environment) FindServer(_ context.Context, s target.Server) (string, error) {
+	if s.On == nil {
+		return addressOf(s)
+	}
+	at, problem := spec.ParseServer(s.URL)
+	service, ok := e.services[s.On.Service]
+	if problem != "" || !ok {
+		return "", fmt.Errorf("there is no service that %s could be on", s.URL)
+	}
+	port, _ := at.On(e.opts.Spec.Services)
+	if port == "" {
+		return "", fmt.Errorf("service %s has no port %s", service.name, at.Port)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", service.port(port)), nil
+}
+
+// addressOf is where a server is that is none of the environment's.
+func addressOf(s target.Server) (string, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return "", err
+	}
+	return u.Host, nil
 }

@@ -31,7 +31,7 @@ func CheckService(name string, s spec.Service, services map[string]spec.Service)
 			problem(fmt.Sprintf("/links/%d", i), "%s", message)
 		}
 	}
-	errs = append(errs, checkPaths(s)...)
+	errs = append(append(errs, checkPaths(s)...), checkServers(s, services)...)
 	return append(errs, checkReferences(s)...)
 }
 
@@ -103,7 +103,24 @@ func checkReferences(s spec.Service) []error {
 		check("/env/"+name, s.Env[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Databases)) {
-		check("/databases/"+name, s.Databases[name])
+		if !spec.IsServer(s.Databases[name]) {
+			check("/databases/"+name, s.Databases[name])
+		}
+	}
+	return errs
+}
+
+// checkServers checks that a service on which a database is said to be has the port.
+func checkServers(s spec.Service, services map[string]spec.Service) []error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.Databases)) {
+		if !spec.IsServer(s.Databases[name]) {
+			continue
+		}
+		at, problem := spec.ParseServer(s.Databases[name])
+		if port, is := at.On(services); problem == "" && is && port == "" {
+			errs = append(errs, &target.Problem{Pointer: "/databases/" + name, Message: fmt.Sprintf("service %s has no port %s: its ports in chaos.yaml are those that it usually has", at.Host, at.Port)})
+		}
 	}
 	return errs
 }

@@ -33,6 +33,7 @@ func TestCheckService(t *testing.T) {
 		"no entrance":   {func(s *spec.Service) { s.Links = append(s.Links, "silent") }, "/links/1", "has no port that a link could lead to"},
 		"unlinked":      {func(s *spec.Service) { s.Env["C"] = "${link.c}" }, "/env/C", "there are ${binary}, ${data}, ${link.b}, ${port.http}"},
 		"database":      {func(s *spec.Service) { s.Databases["main"] = "${date}/x" }, "/databases/main", "${date} is not known here"},
+		"server":        {func(s *spec.Service) { s.Databases["main"] = "postgres://chaos@b:2/x" }, "/databases/main", "service b has no port 2"},
 		"path":          {func(s *spec.Service) { s.Ready.HTTP = "health" }, "/ready/http", "a path begins with /"},
 		"no http port":  {func(s *spec.Service) { s.Ports = map[string]string{"x": "1"}; s.Command = nil }, "/metrics", "no port named http"},
 		"within":        {func(s *spec.Service) { s.Ready.Within = "3" }, "/ready/within", "is not a duration above zero"},

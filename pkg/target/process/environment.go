@@ -46,9 +46,11 @@ var (
 	_ target.Linker      = (*Environment)(nil)
 	_ target.Hoster      = (*Environment)(nil)
 	_ target.Databaser   = (*Environment)(nil)
-	_ target.OOMScorer   = (*Environment)(nil)
-	_ target.Marker      = (*Environment)(nil)
-	_ target.ByHand      = (*Environment)(nil)
+
+	_ target.ServerFinder = (*Environment)(nil)
+	_ target.OOMScorer    = (*Environment)(nil)
+	_ target.Marker       = (*Environment)(nil)
+	_ target.ByHand       = (*Environment)(nil)
 )
 
 // New makes an environment in which nothing is started yet.

@@ -30,6 +30,8 @@ type Options struct {
 	// Revealed are the secrets, by name, that ${secret.NAME} stands for in env. Secrets are taken out of the logs; nil is none.
 	Revealed map[string]string
 	Secrets  *mask.Set
+	// SecretVariables are the environment variables that hold the secrets, by the secrets' names.
+	SecretVariables map[string]string
 }
 
 // Capabilities is what this target can do, for the plan.

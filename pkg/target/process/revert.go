@@ -97,6 +97,7 @@ var (
 	_ target.LinkRestorer = (*gone)(nil)
 	_ target.Hoster       = (*gone)(nil)
 	_ target.Databaser    = (*gone)(nil)
+	_ target.ServerFinder = (*gone)(nil)
 	_ target.OOMScorer    = (*gone)(nil)
 )
 
@@ -148,6 +149,14 @@ func (g *gone) Usage(context.Context, target.Target) (target.Usage, error) {
 }
 func (g *gone) Database(target.Target, string) (target.Database, error) {
 	return target.Database{}, target.ErrGone
+}
+
+// FindServer implements target.ServerFinder: a service has died with its runner, any other server has not.
+func (g *gone) FindServer(_ context.Context, s target.Server) (string, error) {
+	if s.On != nil {
+		return "", target.ErrGone
+	}
+	return addressOf(s)
 }
 
 func (g *gone) OOMScore(context.Context, target.Target) (int, error)  { return 0, target.ErrGone }

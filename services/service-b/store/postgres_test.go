@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"chaosgate/internal/pgtest"
+	"chaosgate/pkg/pgtest"
 )
 
 func openServer(t *testing.T, address string, busy time.Duration) *Store {

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"chaosgate/pkg/target"
+)
+
+// goneWithin is how long sessions of ours may take to end.
+const goneWithin = 10 * time.Second
+
+// undoName is that of sessions that only take something back.
+const undoName = Prefix + "undo"
+
+// EndSessions ends the sessions of this name, and returns when the server shows none of them and so nothing that they held: locks and connections go before a session does.
+// It is idempotent. A server that is full is asked again until somebody leaves it.
+func (c Client) EndSessions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, goneWithin, fmt.Errorf("not after %v", goneWithin))
+	defer cancel()
+	name := c.Name
+	c.Name = undoName
+	for {
+		left, err := c.endOnce(ctx, name)
+		switch {
+		case errors.Is(err, target.ErrGone):
+			return nil // the server, with its sessions
+		case err != nil && !IsFull(err):
+			return err
+		case err == nil && left == 0:
+			return nil
+		}
+		if waited := pause(ctx); waited != nil {
+			return errors.Join(fmt.Errorf("%s: its sessions named %s are still there: %w", c.Server.URL, name, waited), err)
+		}
+	}
+}
+
+// endOnce ends the sessions of a name and answers how many there were.
+func (c Client) endOnce(ctx context.Context, name string) (left int, err error) {
+	s, err := c.Open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close(ctx)
+	err = s.ask(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()`, []any{name}, &left)
+	if err != nil {
+		return 0, fmt.Errorf("%s: end the sessions named %s: %w", c.Server.URL, name, err)
+	}
+	return left, nil
+}
+
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(20 * time.Millisecond):
+		return nil
+	}
+}
