@@ -21,7 +21,7 @@ const module = "chaosgate/"
 // layers is the one direction, from the bottom to the top: a package imports only what stands in a line above its own. Packages in one line do not know each
 // other. A new package gets its place here.
 var layers = [][]string{
-	{"schema", "pkg/pgtest", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics", "pkg/impair"},
+	{"schema", "pkg/pgtest", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics", "pkg/impair", "pkg/intercept"},
 	{"pkg/target", "pkg/spec"},
 	{"pkg/fault/sqlitefile", "pkg/fault/postgres", "pkg/target/process", "pkg/target/docker"},
 	{"pkg/agent"},

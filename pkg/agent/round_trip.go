@@ -25,9 +25,12 @@ type RoundTripConfig struct {
 
 // RoundTripStatus is one request on a fresh connection, until the whole answer was there. Any status is an answer.
 type RoundTripStatus struct {
-	Took  target.Duration `json:"took"`
-	Error string          `json:"error,omitempty"`
-	Reset bool            `json:"reset,omitempty"` // the error is that the connection was reset
+	Took target.Duration `json:"took"`
+	// Path was asked for, and Status is the answer's; 0 without one.
+	Path   string `json:"path,omitempty"`
+	Status int    `json:"status,omitempty"`
+	Error  string `json:"error,omitempty"`
+	Reset  bool   `json:"reset,omitempty"` // the error is that the connection was reset
 	// Unanswered means that the error is a time limit: nothing came back.
 	Unanswered bool `json:"unanswered,omitempty"`
 }
@@ -62,8 +65,8 @@ func (j *roundTrip) status(ctx context.Context) (any, error) {
 	}
 	var s RoundTripStatus
 	err := j.from.Try(func(port int) error {
-		took, err := target.RoundTrip(ctx, &net.TCPAddr{Port: port}, j.url, within)
-		s.Took = target.Duration(took)
+		a, err := target.RoundTrip(ctx, &net.TCPAddr{Port: port}, j.url, within)
+		s.Took, s.Path, s.Status = target.Duration(a.Took), a.Path, a.Status
 		return err
 	})
 	if err != nil {

@@ -123,6 +123,29 @@ func Catalogue() []Kind {
 			New:   newDuplicate, Revert: revertLink,
 		},
 		{
+			Name: "http.abort",
+			Doc:  "Answers HTTP requests over a link with a status; the callee never sees them. Connections that exist are reset first, so that every request from then on is met.",
+			Params: []Param{
+				{Name: "status", Type: Integer, Default: "503", Min: "400", Max: "599", Doc: "of the answer, which has no body"}, methodParam, pathParam, partParam,
+			},
+			Needs: []target.Capability{target.CanImpair, target.CanRequests}, Duration: DurationRequired, Link: true, Sole: true,
+			Proof:    "a request to the readiness path gets the status, or where it is not meant the link shows the fault; and requests are answered meanwhile",
+			Together: checkPath,
+			New:      newAbort, Revert: revertLink,
+		},
+		{
+			Name: "http.delay",
+			Doc:  "Holds HTTP requests over a link before they are passed on. Connections that exist are reset first, so that every request from then on is met.",
+			Params: []Param{
+				{Name: "delay", Type: Duration, Required: true, Min: "1ms", Max: "1m", Doc: "how long"},
+				{Name: "jitter", Type: Duration, Default: "0s", Max: "1m", Doc: "by how much the delay varies up and down at random; at most the delay"}, methodParam, pathParam, partParam,
+			},
+			Needs: []target.Capability{target.CanImpair, target.CanRequests}, Duration: DurationRequired, Link: true, Sole: true,
+			Proof: "a request to the readiness path takes at least 80% of the delay longer than before, or where it is not meant the link shows the fault; and requests are held meanwhile",
+			Onset: holdOnset, Together: checkHold,
+			New: newHold, Revert: revertLink,
+		},
+		{
 			Name: "cpu.stress",
 			Doc:  "Keeps workers busy in a process of their own, charged to the instance's own cgroup where one can be had.",
 			Params: []Param{

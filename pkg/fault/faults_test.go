@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -119,7 +121,7 @@ func TestStubbornService(t *testing.T) {
 func TestFaultsOnWhatIsDownOrPausedAreRefused(t *testing.T) {
 	var all []request
 	for _, l := range lives {
-		if !strings.HasPrefix(l.fault, "network.") {
+		if !onLinks(l.fault) {
 			all = append(all, l.request)
 		}
 	}
@@ -152,10 +154,14 @@ func TestFaultsOnWhatIsDownOrPausedAreRefused(t *testing.T) {
 	}
 }
 
+func onLinks(kind string) bool {
+	return strings.HasPrefix(kind, "network.") || strings.HasPrefix(kind, "http.")
+}
+
 // Rule 11: a fault that saw no traffic has proved nothing, however well it is on the link.
 func TestLinkFaultsWithoutTrafficAreNotProven(t *testing.T) {
 	for name, l := range lives {
-		if !strings.HasPrefix(l.fault, "network.") {
+		if !onLinks(l.fault) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +171,73 @@ func TestLinkFaultsWithoutTrafficAreNotProven(t *testing.T) {
 			wantEffect(t, "check", e, err, false, "a -> b: no traffic met", "nobody could have felt the fault")
 			wantReverted(t, f)
 		})
+	}
+}
+
+// So has a fault on HTTP requests that has met other requests only, or connections that speak something else.
+func TestHTTPFaultsThatMeetNoRequestOfTheirs(t *testing.T) {
+	w := up(t, nil)
+	for _, kind := range []string{"http.abort", "http.delay"} {
+		with := map[string]string{"path": "/none"}
+		if kind == "http.delay" {
+			with["delay"] = "10ms"
+		}
+		f, _ := request{fault: kind, service: "a", to: "b", with: with}.injected(t, w)
+		addr, err := w.Address(linkAB)
+		must(t, err)
+		conn, err := net.Dial("tcp", addr)
+		must(t, err)
+		_, err = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\n"))
+		must(t, err)
+		_, err = conn.Read(make([]byte, 1)) // it has come to b, which does not speak that
+		must(t, err)
+		must(t, conn.Close())
+		e, err := f.Check(soon(t))
+		wantEffect(t, "check", e, err, false, "no request met", "to /none: 1 connection passed that did not speak HTTP/1.x", "nobody could have felt the fault")
+		w.pid(t)
+		e, err = f.Check(soon(t))
+		wantEffect(t, "check", e, err, false, "a -> b: none of 1 request met", "nobody could have felt the fault")
+		wantReverted(t, f)
+	}
+}
+
+// A part of the requests is met by chance, so it is counted.
+func TestHTTPFaultOnAPartOfTheRequests(t *testing.T) {
+	w := up(t, nil)
+	f, _ := request{fault: "http.abort", service: "a", to: "b", with: map[string]string{"probability": "50%", "method": "GET"}}.injected(t, w)
+	hit := 0
+	for range 40 {
+		if answers("/health", 503)(t, w, 0) {
+			hit++
+		}
+	}
+	e, err := f.Check(soon(t))
+	wantEffect(t, "check", e, err, true, fmt.Sprintf("a -> b: %d of 40 requests met the answer 503 to 50%% of GET requests", hit))
+	if hit < 5 || hit > 35 || e.Readings["requests"] != 40 || e.Readings["requests_hit"] != float64(hit) {
+		t.Errorf("%d of 40 were hit: %v", hit, e.Readings)
+	}
+	wantReverted(t, f)
+}
+
+// A fault on HTTP requests has its link to itself, whichever of two comes first.
+func TestHTTPFaultBesideAnother(t *testing.T) {
+	w := up(t, nil)
+	slow := request{fault: "network.latency", service: "a", to: "b", with: map[string]string{"delay": "10ms"}}
+	for _, two := range [][2]request{{slow, {fault: "http.abort", service: "a", to: "b"}}, {{fault: "http.abort", service: "a", to: "b"}, slow}} {
+		first, _ := two[0].injected(t, w)
+		k := two[1].kind(t)
+		params, _ := k.CheckParams(two[1].with)
+		second, err := k.New(fault.Request{ID: "another", Runtime: w.Environment, Targets: []target.Target{w.target(t, "a")}, To: "b", Params: params})
+		must(t, err)
+		_, err = second.Prepare(soon(t))
+		must(t, err) // they may come one after the other
+		_, err = second.Inject(soon(t))
+		wantError(t, err, "the-step is on it already, and a fault on HTTP requests has a link to itself")
+		wantReverted(t, second)
+		wantReverted(t, first)
+		_, err = second.Inject(soon(t))
+		must(t, err)
+		wantReverted(t, second)
 	}
 }
 

@@ -2,6 +2,8 @@ package fault_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -67,6 +69,22 @@ var lives = map[string]life{
 		felt: fails(func(err error) bool {
 			return errors.Is(err, syscall.ECONNRESET) || strings.Contains(err.Error(), "EOF")
 		}), lose: restoreLink, lost: "the reset of connections is no longer",
+	},
+	"http.abort": {
+		request: request{fault: "http.abort", service: "a", to: "b", with: map[string]string{"status": "502"}},
+		proof:   "a -> b: GET /health is answered with 502, and was with 200 before", felt: answers("/health", 502), lose: restoreLink, lost: "the answer 502 to requests is no longer on the link",
+	},
+	"http.abort of what is not the readiness path": {
+		request: request{fault: "http.abort", service: "a", to: "b", with: map[string]string{"path": "/bi*", "method": "GET"}},
+		proof:   "a -> b: the answer 503 to GET requests to /bi* is on the link", felt: answers("/big", 503), lose: restoreLink, lost: "is no longer on the link",
+	},
+	"http.delay": {
+		request: request{fault: "http.delay", service: "a", to: "b", with: map[string]string{"delay": "150ms", "jitter": "10ms"}},
+		proof:   "round trip a -> b rose from", felt: slowerThan("/health", 130*time.Millisecond), lose: restoreLink, lost: "the delay of 150ms ± 10ms on requests is no longer on the link",
+	},
+	"http.delay of what is not the readiness path": {
+		request: request{fault: "http.delay", service: "a", to: "b", with: map[string]string{"delay": "150ms", "path": "/big"}},
+		proof:   "a -> b: the delay of 150ms on requests to /big is on the link", felt: slowerThan("/big", 150*time.Millisecond), lose: restoreLink, lost: "is no longer on the link",
 	},
 	"cpu.stress": {
 		request: request{fault: "cpu.stress", service: "b", with: map[string]string{"workers": "1", "load": "60%"}}, proof: "1 worker at 60% used",
@@ -135,6 +153,20 @@ func slowerThan(path string, least time.Duration) func(*testing.T, *world, int) 
 			}
 		}
 		return true
+	}
+}
+
+// answers says whether a path is answered with a status.
+func answers(path string, status int) func(*testing.T, *world, int) bool {
+	return func(t *testing.T, w *world, _ int) bool {
+		addr, err := w.Address(linkAB)
+		must(t, err)
+		resp, err := http.Get("http://" + addr + path)
+		must(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		must(t, err)
+		must(t, resp.Body.Close())
+		return resp.StatusCode == status
 	}
 }
 

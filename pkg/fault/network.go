@@ -25,7 +25,7 @@ type linkEffect interface {
 	// felt reads back whether the link behaves as it should now. It is asked right after the change.
 	felt(context.Context, *onLink) (Effect, error)
 	// gone says whether a round trip could not have been like this under the fault.
-	gone(before, took time.Duration, err error) bool
+	gone(before, now target.Answer, err error) bool
 	// met says whether the fault has met traffic, by what has passed since its effect was proven.
 	met(moved target.LinkStats) bool
 	// held says in words what is on the link: "requests 300ms later".
@@ -49,6 +49,7 @@ type onLink struct {
 	effect  linkEffect
 
 	before  time.Duration    // a round trip before the fault
+	asked   target.Answer    // what came of it
 	since   target.LinkStats // when the effect was proven
 	touched bool
 }
@@ -117,12 +118,12 @@ func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
 		return nil, err
 	}
 	for range baselines {
-		took, err := l.trip(ctx, tripLimit)
+		a, err := l.ask(ctx, tripLimit)
 		if err != nil {
 			return nil, fmt.Errorf("a round trip before the fault: %w", err)
 		}
-		if l.before == 0 || took < l.before {
-			l.before = took
+		if l.before == 0 || a.Took < l.before {
+			l.before, l.asked = a.Took, a
 		}
 	}
 	data, err := json.Marshal(linkUndo{Link: l.Link, Name: l.id})
@@ -134,11 +135,17 @@ func (l *onLink) Prepare(ctx context.Context) ([]target.Undo, error) {
 
 // trip measures one round trip.
 func (l *onLink) trip(ctx context.Context, limit time.Duration) (time.Duration, error) {
-	took, err := l.linker.RoundTrip(ctx, l.Link, limit)
+	a, err := l.ask(ctx, limit)
+	return a.Took, err
+}
+
+// ask makes one round trip.
+func (l *onLink) ask(ctx context.Context, limit time.Duration) (target.Answer, error) {
+	a, err := l.linker.Ask(ctx, l.Link, limit)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return took, err
+	return a, err
 }
 
 // Inject implements Fault.
@@ -173,6 +180,7 @@ func (l *onLink) moved(ctx context.Context) (target.LinkStats, error) {
 	return target.LinkStats{
 		Connections: now.Connections - l.since.Connections, BytesIn: now.BytesIn - l.since.BytesIn, BytesOut: now.BytesOut - l.since.BytesOut,
 		Packets: now.Packets - l.since.Packets, Changed: now.Changed - l.since.Changed, Missed: now.Missed - l.since.Missed,
+		Requests: now.Requests - l.since.Requests, Hit: now.Hit - l.since.Hit, Foreign: now.Foreign - l.since.Foreign,
 	}, err
 }
 
@@ -192,6 +200,9 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 	if moved.Changed > 0 {
 		e.Readings["packets_changed"] = float64(moved.Changed)
 	}
+	if moved.Requests > 0 {
+		e.Readings["requests"], e.Readings["requests_hit"] = float64(moved.Requests), float64(moved.Hit)
+	}
 	switch {
 	case !on && !l.touched:
 		e.Summary = fmt.Sprintf("%s: %s is not on the link", l.name(), l.effect.held())
@@ -202,6 +213,12 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 		e.Summary = fmt.Sprintf("%s: %d of %s passed by %s, because there were too many", l.name(), moved.Missed, count(moved.Packets+moved.Missed, "packet"), l.effect.held())
 	case !l.effect.met(moved) && moved.Packets > 0:
 		e.Summary = fmt.Sprintf("%s: none of %s was hit by %s", l.name(), count(moved.Packets, "packet"), l.effect.held())
+	case !l.effect.met(moved) && moved.Requests > 0:
+		e.Summary = fmt.Sprintf("%s: none of %s met %s", l.name(), count(moved.Requests, "request"), l.effect.held())
+	case !l.effect.met(moved) && moved.Foreign > 0:
+		e.Summary = fmt.Sprintf("%s: no request met %s: %s passed that did not speak HTTP/1.x", l.name(), l.effect.held(), count(moved.Foreign, "connection"))
+	case moved.Hit > 0:
+		e.Summary = fmt.Sprintf("%s: %d of %s met %s", l.name(), moved.Hit, count(moved.Requests, "request"), l.effect.held())
 	case !l.effect.met(moved):
 		e.Summary = fmt.Sprintf("%s: no traffic met %s", l.name(), l.effect.held())
 	default:

@@ -51,4 +51,4 @@ func (b bandwidth) felt(ctx context.Context, on *onLink) (Effect, error) {
 	return e, err
 }
 
-func (bandwidth) gone(_, _ time.Duration, err error) bool { return err == nil }
+func (bandwidth) gone(_, _ target.Answer, err error) bool { return err == nil }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"chaosgate/pkg/target"
 )
@@ -13,12 +12,12 @@ import (
 // calm waits until a round trip shows that the fault is gone. Another fault on the link, or a callee that cannot answer now, is no trace of this one: then the
 // link's own word counts.
 func (l *onLink) calm(ctx context.Context) (Effect, error) {
-	var took time.Duration
+	var now target.Answer
 	var tripErr error
 	var excuse string
 	gone, err := until(ctx, calmLimit, func(ctx context.Context) (bool, error) {
-		took, tripErr = l.trip(ctx, calmTripMax)
-		if l.effect.gone(l.before, took, tripErr) {
+		now, tripErr = l.ask(ctx, calmTripMax)
+		if l.effect.gone(l.asked, now, tripErr) {
 			return true, nil
 		}
 		var err error
@@ -30,14 +29,14 @@ func (l *onLink) calm(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	e := Effect{Proven: gone, Readings: map[string]float64{"rtt_before_ms": milliseconds(l.before), "rtt_after_ms": milliseconds(took)}}
+	e := Effect{Proven: gone, Readings: map[string]float64{"rtt_before_ms": milliseconds(l.before), "rtt_after_ms": milliseconds(now.Took)}}
 	switch {
 	case excuse != "":
 		e.Summary = fmt.Sprintf("%s: %s is off the link; a round trip shows nothing now, because %s", l.name(), l.effect.held(), excuse)
 	case tripErr != nil:
 		e.Summary = fmt.Sprintf("%s: after the revert a round trip ended with: %v", l.name(), tripErr)
 	default:
-		e.Summary = fmt.Sprintf("round trip %s is %s after the revert, %s before the fault", l.name(), show(took), show(l.before))
+		e.Summary = fmt.Sprintf("round trip %s is %s after the revert, %s before the fault", l.name(), show(now.Took), show(l.before))
 	}
 	return e, nil
 }

@@ -88,7 +88,7 @@ func (l latency) felt(ctx context.Context, on *onLink) (Effect, error) {
 	}
 	return Effect{
 		Proven:  took-on.before >= l.least(),
-		Summary: fmt.Sprintf("round trip %s %s from %s to %s with %s", on.name(), rose(took, on.before), show(on.before), show(took), l.held()),
+		Summary: fmt.Sprintf("round trip %s %s from %s to %s with %s", on.name(), rose(took, on.before), show(on.before), show(took), on.effect.held()),
 		Readings: map[string]float64{
 			"rtt_before_ms": milliseconds(on.before), "rtt_after_ms": milliseconds(took), "added_expected_ms": milliseconds(l.added()),
 		},
@@ -102,6 +102,6 @@ func rose(now, before time.Duration) string {
 	return "fell"
 }
 
-func (l latency) gone(before, took time.Duration, err error) bool {
-	return err == nil && took-before < l.added()/2
+func (l latency) gone(before, now target.Answer, err error) bool {
+	return err == nil && now.Took-before.Took < l.added()/2
 }

@@ -3,7 +3,6 @@ package fault
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"chaosgate/pkg/target"
 )
@@ -59,4 +58,4 @@ func (p packets) felt(ctx context.Context, on *onLink) (Effect, error) {
 	return e, err
 }
 
-func (packets) gone(_, _ time.Duration, err error) bool { return err == nil }
+func (packets) gone(_, _ target.Answer, err error) bool { return err == nil }

@@ -42,4 +42,4 @@ func (partition) felt(ctx context.Context, on *onLink) (Effect, error) {
 	return e, nil
 }
 
-func (partition) gone(_, _ time.Duration, err error) bool { return err == nil }
+func (partition) gone(_, _ target.Answer, err error) bool { return err == nil }

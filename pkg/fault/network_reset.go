@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"syscall"
-	"time"
 
 	"chaosgate/pkg/target"
 )
@@ -42,4 +41,4 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)
 }
 
-func (reset) gone(_, _ time.Duration, err error) bool { return err == nil }
+func (reset) gone(_, _ target.Answer, err error) bool { return err == nil }

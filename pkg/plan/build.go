@@ -75,6 +75,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 		return nil, b.problems
 	}
 	b.schedule()
+	b.apart()
 	b.timeout()
 	b.feasible()
 	if b.problems.Invalid() {

@@ -35,6 +35,7 @@ func site() Site {
 			{Name: "network.latency", Needs: []target.Capability{target.CanImpair}, Duration: fault.DurationRequired, Link: true, Proof: "the round trip is slower",
 				Params: []fault.Param{{Name: "delay", Type: fault.Duration, Required: true, Min: "1ms", Doc: "how much slower"}, {Name: "jitter", Type: fault.Duration, Default: "0s"}},
 				Onset:  func(p fault.Params) time.Duration { return p.Duration("delay") }},
+			{Name: "http.abort", Needs: []target.Capability{target.CanImpair}, Duration: fault.DurationRequired, Link: true, Sole: true},
 			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
 			{Name: "db.lock", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}},
 			{Name: "service.once", Duration: fault.DurationNone},
@@ -212,6 +213,7 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"link the other way":                     {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, to: service-a}"}, "no link from service-b to service-a"},
 		"all its links, which the target cannot": {oneLink(), []string{"{service: service-a, to: service-b}", "{service: service-a}"}, "cannot impair all links of a service at once"},
 		"no way to prove it":                     {deaf, []string{"{service: service-a, to: service-b}", "{service: service-a, to: service-c}"}, "service-c has no port named http"},
+		"no way to prove one of all":             {deaf, []string{"{service: service-a, to: service-b}", "{service: service-a}"}, "service-c has no port named http"},
 		"a list half linked":                     {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], to: service-b}"}, "no link from service-b to service-b"},
 		"a pick half linked":                     {site(), []string{"{service: service-a, to: service-b}", "{service: [service-a, service-b], pick: random, to: service-b}"}, "no link from service-b to service-b"},
 		"no link at all":                         {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit}"}, "hermit has no link"},
@@ -246,6 +248,38 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		p, problems := built(t, c.site, c.replace...)
 		if p != nil || !strings.Contains(problems, c.says) {
 			t.Errorf("%s: want it refused saying %q, got plan %v and\n%s", name, c.says, p != nil, problems)
+		}
+	}
+}
+
+// A fault on HTTP requests bears no other on its link; on another one, or after it, it does.
+func TestFaultsThatCannotShareALink(t *testing.T) {
+	const begin = "apiVersion: chaos/v1\nname: two\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n"
+	const link = "target: {service: service-a, to: service-b}, "
+	abort, slow := "fault: http.abort, "+link+"duration: 3s}\n", "fault: network.latency, "+link+"with: {delay: 1ms}, duration: 3s}\n"
+	for name, c := range map[string]struct {
+		steps   string
+		refused string
+		line    int
+	}{
+		"during":            {"  - {id: x, fault: http.abort, " + link + "duration: 9s}\n  - {id: y, during: x, " + slow, "y is on the link service-a -> service-b while x is", 7},
+		"the other way":     {"  - {id: x, fault: network.latency, " + link + "with: {delay: 1ms}, duration: 9s}\n  - {id: y, during: x, " + abort, "y is on the link service-a -> service-b while x is", 7},
+		"side by side":      {"  - {id: x, " + abort + "  - {id: y, " + abort, "y is on the link service-a -> service-b while x is", 7},
+		"all of a service":  {"  - {id: x, " + abort + "  - {id: y, fault: network.latency, target: {service: service-b}, with: {delay: 1ms}, duration: 3s}\n", "y is on the link service-a -> service-b", 7},
+		"from outside":      {"  - {id: x, fault: http.abort, target: {service: service-b}, duration: 3s}\n  - {id: y, fault: http.abort, target: {service: service-b}, duration: 3s}\n", "on the link outside -> service-b while x is", 7},
+		"one after another": {"  - {id: x, " + abort + "  - {id: y, needs: [x], " + slow, "", 0},
+		"no fault on links": {"  - {id: x, " + abort + "  - {id: y, during: x, fault: service.pause, target: {service: service-b}, duration: 1s}\n", "", 0},
+		"neither is one":    {"  - {id: x, " + slow + "  - {id: y, " + slow, "", 0},
+	} {
+		p, problems := Build(load(t, begin+c.steps), site())
+		if c.refused == "" {
+			if p == nil {
+				t.Errorf("%s: refused: %v", name, problems)
+			}
+			continue
+		}
+		if p != nil || len(problems) != 1 || problems[0].Rule != "overlap" || problems[0].Line != c.line || !strings.Contains(problems[0].Message, c.refused) {
+			t.Errorf("%s: want it refused saying %q, got plan %v and %+v", name, c.refused, p != nil, problems)
 		}
 	}
 }

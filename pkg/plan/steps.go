@@ -166,7 +166,7 @@ func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
 		return
 	}
 	if callee, known := b.site.Environment.Services[f.To]; known && callee.Ports[spec.HTTPPort] == "" {
-		b.value(pointer, "target", "see ports in chaos.yaml", "a fault on a link is proven by a request over it, and %s has no port named %s", f.To, spec.HTTPPort)
+		b.value(pointer, "target", "see ports in chaos.yaml", textUnproven, f.To, spec.HTTPPort)
 	}
 	for _, from := range f.mayHit() {
 		if service, known := b.site.Environment.Services[from]; known && !slices.Contains(service.Links, f.To) {
@@ -190,7 +190,15 @@ func (b *builder) linked(pointer string, f *Fault) {
 				name, f.Kind, spec.HTTPPort)
 		}
 	}
+	for _, l := range b.linksOf(f) {
+		if callee, known := b.site.Environment.Services[l.To]; known && callee.Ports[spec.HTTPPort] == "" {
+			b.value(pointer, "target", "name another end, with to, or see ports in chaos.yaml", textUnproven, l.To, spec.HTTPPort)
+			return
+		}
+	}
 }
+
+const textUnproven = "a fault on a link is proven by a request over it, and %s has no port named %s"
 
 // called says whether a service calls this one.
 func (b *builder) called(name string) bool {

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"chaosgate/pkg/intercept"
 )
 
 // Outside is where traffic and probes come from, as the end of a link.
@@ -39,6 +42,18 @@ type LinkFault struct {
 	Corrupt   float64 `json:"corrupt,omitempty"`
 	Reorder   float64 `json:"reorder,omitempty"`
 	Duplicate float64 `json:"duplicate,omitempty"`
+	// HTTP is done to requests of the callee's port named http. It takes CanRequests, and has the link to itself: see Beside.
+	HTTP intercept.Fault `json:"http,omitzero"`
+}
+
+// Beside says whether a fault can be put on a link together with those that are on it, by name; one of its own name it replaces.
+func (f LinkFault) Beside(name string, on map[string]LinkFault) error {
+	for _, other := range slices.Sorted(maps.Keys(on)) {
+		if other != name && (f.HTTP.On() || on[other].HTTP.On()) {
+			return fmt.Errorf("%s is on it already, and a fault on HTTP requests has a link to itself", other)
+		}
+	}
+	return nil
 }
 
 // LinkStats is what a link has carried for its callers; round trips are not in it.
@@ -50,6 +65,10 @@ type LinkStats struct {
 	Packets int64 `json:"packets,omitempty"`
 	Changed int64 `json:"changed,omitempty"`
 	Missed  int64 `json:"missed,omitempty"`
+	// Of a fault on HTTP requests: how many there were, how many of them met it, and how many connections passed that do not speak HTTP/1.x.
+	Requests int64 `json:"requests,omitempty"`
+	Hit      int64 `json:"hit,omitempty"`
+	Foreign  int64 `json:"foreign,omitempty"`
 }
 
 // Linker puts faults on links, also on connections that already exist.
@@ -68,6 +87,8 @@ type Linker interface {
 	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path, as the function RoundTrip does it. What it takes
 	// to begin with it is not measured, and has no part in within. A refused connection, or ErrUnanswered, comes with the time that it took.
 	RoundTrip(ctx context.Context, l Link, within time.Duration) (time.Duration, error)
+	// Ask is RoundTrip that tells what the answer was, too.
+	Ask(ctx context.Context, l Link, within time.Duration) (Answer, error)
 }
 
 // LinkRestorer takes faults off links, also from a fresh process.

@@ -269,6 +269,7 @@ const (
 	CanPause    Capability = "pause"
 	CanImpair   Capability = "impair links"
 	CanPackets  Capability = "impair single packets"
+	CanRequests Capability = "impair single requests"
 	CanAllPeers Capability = "impair all links of a service at once"
 	CanHost     Capability = "load a target"
 	CanDatabase Capability = "reach a database"

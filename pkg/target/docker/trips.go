@@ -22,37 +22,44 @@ type tripper struct {
 }
 
 // RoundTrip implements target.Linker: it is measured where the caller is.
-func (e *Environment) RoundTrip(ctx context.Context, l target.Link, within time.Duration) (took time.Duration, err error) {
-	if l.From == target.Outside {
-		took, err = e.tripFromHere(ctx, l, within)
-	} else {
-		took, err = e.tripFromCaller(ctx, l, within)
-	}
-	if err != nil {
-		return took, fmt.Errorf("round trip %s: %w", l, err)
-	}
-	return took, nil
+func (e *Environment) RoundTrip(ctx context.Context, l target.Link, within time.Duration) (time.Duration, error) {
+	a, err := e.Ask(ctx, l, within)
+	return a.Took, err
 }
 
-func (e *Environment) tripFromCaller(ctx context.Context, l target.Link, within time.Duration) (time.Duration, error) {
+// Ask implements target.Linker.
+func (e *Environment) Ask(ctx context.Context, l target.Link, within time.Duration) (a target.Answer, err error) {
+	if l.From == target.Outside {
+		a, err = e.tripFromHere(ctx, l, within)
+	} else {
+		a, err = e.tripFromCaller(ctx, l, within)
+	}
+	if err != nil {
+		return a, fmt.Errorf("round trip %s: %w", l, err)
+	}
+	return a, nil
+}
+
+func (e *Environment) tripFromCaller(ctx context.Context, l target.Link, within time.Duration) (target.Answer, error) {
 	h, err := e.tripper(ctx, l)
 	if err != nil {
-		return 0, err
+		return target.Answer{}, err
 	}
 	asking, cancel := context.WithTimeout(ctx, 2*within) // half of it to be connected, half to be answered
 	defer cancel()
 	text, err := h.Call(asking, "status")
 	if err != nil {
 		e.forgetTripper(l, h)
-		return 0, h.stderr.with(err)
+		return target.Answer{}, h.stderr.with(err)
 	}
 	var s struct {
 		Took              target.Duration
-		Error             string
+		Path, Error       string
+		Status            int
 		Reset, Unanswered bool
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
-		return 0, err
+		return target.Answer{}, err
 	}
 	switch {
 	case s.Unanswered:
@@ -62,7 +69,7 @@ func (e *Environment) tripFromCaller(ctx context.Context, l target.Link, within 
 	case s.Error != "":
 		err = errors.New(s.Error)
 	}
-	return time.Duration(s.Took), err
+	return target.Answer{Took: time.Duration(s.Took), Path: s.Path, Status: s.Status}, err
 }
 
 // tripperOf is the place for the one of a link.
@@ -121,14 +128,14 @@ func (e ends) url() string {
 }
 
 // tripFromHere measures a round trip from outside: this machine is.
-func (e *Environment) tripFromHere(ctx context.Context, l target.Link, within time.Duration) (took time.Duration, err error) {
+func (e *Environment) tripFromHere(ctx context.Context, l target.Link, within time.Duration) (a target.Answer, err error) {
 	now, err := e.endsOf(ctx, l)
 	if err != nil {
-		return 0, err
+		return target.Answer{}, err
 	}
 	err = e.links.own.Try(func(port int) error {
-		took, err = target.RoundTrip(ctx, &net.TCPAddr{Port: port}, now.url(), within)
+		a, err = target.RoundTrip(ctx, &net.TCPAddr{Port: port}, now.url(), within)
 		return err
 	})
-	return took, err
+	return a, err
 }

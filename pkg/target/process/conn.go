@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
 )
 
@@ -15,14 +16,20 @@ type conn struct {
 	near, far *net.TCPConn
 	in, out   atomic.Int64 // bytes from the caller, to the caller
 	halves    sync.WaitGroup
-	ours      bool // a round trip of this program, which is no traffic
+	ours      bool             // a round trip of this program, which is no traffic
+	web       *intercept.Proxy // what carries it instead of the chain, under a fault on HTTP requests
 }
 
 func newConn(near, far *net.TCPConn) *conn {
-	from, ok := near.RemoteAddr().(*net.TCPAddr)
-	c := &conn{near: near, far: far, ours: ok && from.IP.Equal(surveyor.IP)}
+	c := &conn{near: near, far: far, ours: isOurs(near.RemoteAddr())}
 	c.halves.Add(2)
 	return c
+}
+
+// isOurs says whether a caller is a round trip of this program.
+func isOurs(caller net.Addr) bool {
+	from, ok := caller.(*net.TCPAddr)
+	return ok && from.IP.Equal(surveyor.IP)
 }
 
 // addTo adds what the connection has carried so far.

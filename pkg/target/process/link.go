@@ -15,6 +15,7 @@ import (
 	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
 
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
 )
 
@@ -42,6 +43,7 @@ type link struct {
 
 	mu     sync.Mutex
 	faults map[string]target.LinkFault
+	web    *intercept.Proxy // of a fault on HTTP requests; nil without one
 	open   map[*conn]struct{}
 	next   int
 	stats  target.LinkStats
@@ -103,9 +105,13 @@ func (l *link) serve(near *net.TCPConn) {
 		c.reset()
 		return
 	}
-	l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
-	l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
-	c.wait()
+	if c.web != nil {
+		c.web.Carry(near, far)
+	} else {
+		l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
+		l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
+		c.wait()
+	}
 	l.remove(c)
 }
 
@@ -121,6 +127,7 @@ func (l *link) add(c *conn) (name string, refused bool) {
 	}
 	l.next++
 	l.open[c] = struct{}{}
+	c.web = l.web
 	return fmt.Sprintf("%d/", l.next), false
 }
 
@@ -171,6 +178,12 @@ func (l *link) close() error {
 	l.cancel()
 	err := l.listener.Close()
 	l.resetAll()
+	l.mu.Lock()
+	web := l.web
+	l.mu.Unlock()
+	if web != nil {
+		err = errors.Join(err, web.Stop())
+	}
 	// Without faults the chain gives up at once what it holds, for connections that are gone.
 	chain := l.proxy.Toxics.GetToxicArray()
 	for _, t := range slices.Backward(chain) {
@@ -183,101 +196,4 @@ func (l *link) close() error {
 		return nil // closed before
 	}
 	return err
-}
-
-// impair puts a fault on the link, on connections that exist as well; the same name again replaces it.
-func (l *link) impair(name string, f target.LinkFault) error {
-	wanted, err := toxicsOf(name, f)
-	if err != nil {
-		return fmt.Errorf("impair the link %s -> %s: %w", l.From, l.To, err)
-	}
-	if err := l.restore(name); err != nil {
-		return err
-	}
-	l.changing.Lock()
-	defer l.changing.Unlock()
-	l.set(name, f)
-	for _, t := range wanted {
-		if err := l.settle(func() error { return l.addToxic(t) }); err != nil {
-			return fmt.Errorf("impair the link %s -> %s: %w", l.From, l.To, err)
-		}
-	}
-	if f.Reset {
-		l.resetAll()
-	}
-	return nil
-}
-
-// restore takes a fault off the link, if it is there, and verifies that by reading the chain.
-func (l *link) restore(name string) error {
-	l.changing.Lock()
-	defer l.changing.Unlock()
-	f, ok := l.unset(name)
-	if !ok && len(l.chain(name)) == 0 {
-		return nil
-	}
-	if f.Partition {
-		// What was sent meanwhile is lost, so the connections that hang cannot go on: callers must see that and connect again. Those that come in
-		// until the chain is free are reset as well.
-		l.set(name, target.LinkFault{Reset: true})
-		defer l.unset(name)
-		l.drain(l.resetAll())
-	}
-	for _, t := range l.chain(name) {
-		if err := l.removeToxic(t); err != nil {
-			return fmt.Errorf("restore the link %s -> %s: %w", l.From, l.To, err)
-		}
-	}
-	if left := l.chain(name); len(left) > 0 {
-		return fmt.Errorf("restore the link %s -> %s: %s is still on it", l.From, l.To, name)
-	}
-	return nil
-}
-
-func (l *link) set(name string, f target.LinkFault) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.faults[name] = f
-}
-
-func (l *link) unset(name string) (target.LinkFault, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f, ok := l.faults[name]
-	delete(l.faults, name)
-	return f, ok
-}
-
-// settle makes a change that waits for data in flight; after settleTime it resets the connections, which ends the wait.
-func (l *link) settle(change func() error) error {
-	late := time.AfterFunc(settleTime, func() { l.resetAll() })
-	defer late.Stop()
-	return change()
-}
-
-// impaired answers the names of the faults that are on the link.
-func (l *link) impaired() []string {
-	names := map[string]struct{}{}
-	for _, t := range l.proxy.Toxics.GetToxicArray() {
-		names[faultOf(t.(*toxics.ToxicWrapper).Name)] = struct{}{}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for name, f := range l.faults {
-		if f.Reset {
-			names[name] = struct{}{}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-// carried is what the link has carried so far, on ended and open connections.
-func (l *link) carried() target.LinkStats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.stats
-	for c := range l.open {
-		s = c.addTo(s)
-	}
-	return s
 }

@@ -69,7 +69,7 @@ func (e *Environment) link(key target.Link) (*link, error) {
 	return l, nil
 }
 
-// Impair implements target.Linker. A change that data in flight holds up for 2 s resets the link's connections.
+// Impair implements target.Linker. A change that data in flight holds up for 2 s resets the link's connections, and so does the begin of a fault on HTTP requests.
 func (e *Environment) Impair(_ context.Context, key target.Link, name string, f target.LinkFault) error {
 	l, err := e.link(key)
 	if err != nil {
@@ -78,7 +78,8 @@ func (e *Environment) Impair(_ context.Context, key target.Link, name string, f 
 	return l.impair(name, f)
 }
 
-// Restore implements target.Linker. The end of a partition resets the connections that hung, because what was sent on them is lost.
+// Restore implements target.Linker. The end of a partition resets the connections that hung, because what was sent on them is lost; those that a fault on HTTP requests has
+// carried end with it, after the answers that are under way.
 func (e *Environment) Restore(_ context.Context, key target.Link, name string) error {
 	l, err := e.link(key)
 	if err != nil {
@@ -102,7 +103,7 @@ func (e *Environment) Stats(_ context.Context, key target.Link, _ string) (targe
 	if err != nil {
 		return target.LinkStats{}, err
 	}
-	return l.carried(), nil
+	return l.counts(), nil
 }
 
 // Address is the near end of a link, as its caller dials it.
@@ -119,19 +120,25 @@ var surveyor = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 
 // RoundTrip implements target.Linker.
 func (e *Environment) RoundTrip(ctx context.Context, key target.Link, within time.Duration) (time.Duration, error) {
+	a, err := e.Ask(ctx, key, within)
+	return a.Took, err
+}
+
+// Ask implements target.Linker.
+func (e *Environment) Ask(ctx context.Context, key target.Link, within time.Duration) (target.Answer, error) {
 	l, err := e.link(key)
 	if err != nil {
-		return 0, err
+		return target.Answer{}, err
 	}
 	sp := e.services[key.To].spec
 	if _, ok := sp.Ports[spec.HTTPPort]; !ok {
-		return 0, errors.New("the round trip of a link is measured over HTTP, and " + key.To + " has no port named http")
+		return target.Answer{}, errors.New("the round trip of a link is measured over HTTP, and " + key.To + " has no port named http")
 	}
-	took, err := target.RoundTrip(ctx, surveyor, "http://"+l.address()+cmp.Or(sp.Ready.HTTP, "/"), within)
+	a, err := target.RoundTrip(ctx, surveyor, "http://"+l.address()+cmp.Or(sp.Ready.HTTP, "/"), within)
 	if err != nil {
-		return took, fmt.Errorf("round trip %s: %w", key, err)
+		return a, fmt.Errorf("round trip %s: %w", key, err)
 	}
-	return took, nil
+	return a, nil
 }
 
 // refused says whether nobody listens on a port of this machine.

@@ -36,5 +36,5 @@ type Options struct {
 
 // Capabilities is what this target can do, for the plan.
 func Capabilities() []target.Capability {
-	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanImpair, target.CanAllPeers, target.CanHost, target.CanDatabase, target.CanInspect}
+	return []target.Capability{target.CanKill, target.CanStart, target.CanPause, target.CanImpair, target.CanRequests, target.CanAllPeers, target.CanHost, target.CanDatabase, target.CanInspect}
 }

@@ -1,0 +1,387 @@
+package intercept
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Requests that are meant are answered without the callee, on the connection on which others pass; each is counted, but those of our own.
+func TestAbort(t *testing.T) {
+	var reached atomic.Int64
+	callee := served(t, func(w http.ResponseWriter, r *http.Request) {
+		reached.Add(1)
+		said(w, r)
+	})
+	l := newLink(t, Fault{Method: "POST", Path: "/work*", Probability: 1, Status: 502}, callee)
+	c := caller(t)
+	for range 3 {
+		if status, body := ask(t, c, "POST", "http://"+l.addr+"/work?key=1", "x"); status != 502 || body != "" {
+			t.Errorf("got %d %q", status, body)
+		}
+		if status, body := ask(t, c, "GET", "http://"+l.addr+"/work", ""); status != 200 || body != "GET /work, " {
+			t.Errorf("got %d %q", status, body)
+		}
+	}
+	got := l.Counts()
+	if got.Requests != 6 || got.Hit != 3 || got.Connections != 1 || got.Foreign != 0 || got.BytesIn < 300 || got.BytesOut < 300 || reached.Load() != 3 {
+		t.Errorf("counted %+v, the callee %d", got, reached.Load())
+	}
+	from := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext}
+	defer from.CloseIdleConnections()
+	if status, _ := ask(t, &http.Client{Transport: from}, "POST", "http://"+l.addr+"/work", ""); status != 502 {
+		t.Errorf("our own request got %d", status)
+	}
+	if now := l.Counts(); now != got {
+		t.Errorf("our own request is counted: %+v after %+v", now, got)
+	}
+}
+
+// Of many requests about the part is hit that was asked for.
+func TestProbability(t *testing.T) {
+	l := newLink(t, Fault{Probability: 0.3, Status: 500}, served(t, said))
+	c := caller(t)
+	const all = 600
+	hit := 0
+	for range all {
+		if status, _ := ask(t, c, "GET", "http://"+l.addr+"/", ""); status == 500 {
+			hit++
+		}
+	}
+	if got := l.Counts(); hit < all/5 || hit > all*2/5 || got.Hit != int64(hit) || got.Requests != all {
+		t.Errorf("%d of %d were hit; counted %+v", hit, all, got)
+	}
+}
+
+// A delay holds the requests that are meant and no others, and what it holds at its end goes on at once.
+func TestDelay(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	callee := served(t, said)
+	l := newLink(t, Fault{Path: "/slow", Probability: 1, Delay: delay, Jitter: 20 * time.Millisecond}, callee)
+	c := caller(t)
+	for path, slow := range map[string]bool{"/slow": true, "/fast": false} {
+		began := time.Now()
+		status, _ := ask(t, c, "GET", "http://"+l.addr+path, "")
+		if took := time.Since(began); status != 200 || took >= delay-20*time.Millisecond != slow {
+			t.Errorf("%s: %d after %v", path, status, took)
+		}
+	}
+	l = newLink(t, Fault{Probability: 1, Delay: time.Minute}, callee)
+	answered := make(chan string, 1)
+	go func() {
+		_, body := ask(t, c, "POST", "http://"+l.addr+"/held", "word")
+		answered <- body
+	}()
+	eventually(t, "the request is held", func() bool { return l.Counts().Hit == 1 })
+	must(t, l.Stop())
+	if body := <-answered; body != "POST /held, word" {
+		t.Errorf("what was held got %q", body)
+	}
+}
+
+// What is passed on is as it was, both ways.
+func TestWhatPassesIsUnchanged(t *testing.T) {
+	var got *http.Request
+	var trailer string
+	callee := served(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got, trailer = r, r.Trailer.Get("X-Sum")
+		w.Header()["Date"] = nil
+		w.Header()["Content-Type"] = nil
+		w.Header().Add("Set-Cookie", "a=1")
+		w.Header().Add("Set-Cookie", "b=2")
+		w.Header().Set("Trailer", "X-End")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = w.Write(body)
+		w.(http.Flusher).Flush()
+		w.Header().Set("X-End", "over")
+	})
+	l := newLink(t, Fault{Path: "/none", Probability: 1, Status: 500}, callee)
+	const asked = "POST /a%2Fb//c?q=%zz;x&e HTTP/1.1\r\nHost: shop.example:81\r\nX-Forwarded-For: 10.0.0.9\r\nForwarded: for=10.0.0.9\r\nX-Forwarded-Proto: https\r\n" +
+		"Accept-Encoding: br\r\nConnection: close\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nword\r\n0\r\nX-Sum: 42\r\n\r\n"
+	answers := map[string]string{}
+	for name, addr := range map[string]string{"straight": callee, "through": l.addr} {
+		conn, r := raw(t, addr)
+		send(t, conn, asked)
+		text, err := io.ReadAll(r)
+		must(t, err)
+		lines := strings.SplitAfter(string(text), "\r\n")
+		slices.Sort(lines) // headers come in any order
+		answers[name] = strings.Join(lines, "")
+		if got.RequestURI != "/a%2Fb//c?q=%zz;x&e" || got.Host != "shop.example:81" || trailer != "42" || !got.Close || got.Header.Get("Accept-Encoding") != "br" ||
+			got.Header.Get("X-Forwarded-For") != "10.0.0.9" || got.Header.Get("Forwarded") != "for=10.0.0.9" || got.Header.Get("X-Forwarded-Proto") != "https" || len(got.Header) != 5 {
+			t.Errorf("%s: %s %s, trailer %q, close %v, headers %v", name, got.RequestURI, got.Host, trailer, got.Close, got.Header)
+		}
+	}
+	if answers["straight"] != answers["through"] || !strings.Contains(answers["through"], "X-End: over") || !strings.Contains(answers["through"], "103 Early Hints") {
+		t.Errorf("through the link there came\n%s\ninstead of\n%s", answers["through"], answers["straight"])
+	}
+}
+
+// A stream passes as it comes, and large bodies of many callers at once pass whole, both ways.
+func TestStreamsAndLargeBodies(t *testing.T) {
+	next := make(chan struct{})
+	callee := served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/large" {
+			_, _ = io.Copy(w, r.Body)
+			return
+		}
+		for n := range 3 {
+			fmt.Fprintf(w, "%d\n", n)
+			w.(http.Flusher).Flush()
+			<-next
+		}
+	})
+	l := newLink(t, Fault{Path: "/none", Probability: 1, Status: 500}, callee)
+	conn, r := raw(t, l.addr)
+	send(t, conn, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+	answer, err := http.ReadResponse(r, nil)
+	must(t, err)
+	for n := range 3 {
+		line := make([]byte, 2)
+		if _, err := io.ReadFull(answer.Body, line); err != nil || string(line) != fmt.Sprintf("%d\n", n) {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		next <- struct{}{} // it was not sent before
+	}
+	c := caller(t)
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			sent := strings.Repeat(fmt.Sprintf("%d-abcdef", n), 1<<18) // 2 MiB
+			if status, body := ask(t, c, "PUT", "http://"+l.addr+"/large", sent); status != 200 || body != sent {
+				t.Errorf("%d: %d bytes of %d came back", status, len(body), len(sent))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A body that is announced is sent if the callee wants it, and if the request is answered instead nobody waits for it.
+func TestExpectContinue(t *testing.T) {
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 503}, served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/refused" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
+		said(w, r)
+	}))
+	for path, want := range map[string]string{"/wanted": "100 200", "/refused": "417", "/hit": "503"} {
+		conn, r := raw(t, l.addr)
+		send(t, conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		answer, err := http.ReadResponse(r, nil)
+		must(t, err)
+		got := fmt.Sprint(answer.StatusCode)
+		if answer.StatusCode == http.StatusContinue {
+			send(t, conn, "word")
+			answer, err = http.ReadResponse(r, nil)
+			must(t, err)
+			got += fmt.Sprint(" ", answer.StatusCode)
+			if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "POST /wanted, word" {
+				t.Errorf("%s: %q, %v", path, body, err)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+}
+
+// An upgrade is passed on, and is the caller's and the callee's own from then on.
+func TestUpgrade(t *testing.T) {
+	l := newLink(t, Fault{Path: "/none", Probability: 1, Status: 500}, served(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = io.Copy(conn, rw)
+		_ = conn.Close()
+	}))
+	conn, r := raw(t, l.addr)
+	send(t, conn, "GET /up HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	answer, err := http.ReadResponse(r, nil)
+	must(t, err)
+	const word = "GET /none HTTP/1.1\r\n\r\n"
+	send(t, conn, word)
+	back := make([]byte, len(word))
+	if _, err := io.ReadFull(r, back); err != nil || answer.StatusCode != 101 || string(back) != word {
+		t.Errorf("got %d, %q, %v", answer.StatusCode, back, err)
+	}
+	must(t, l.Stop())
+	if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("at the end of the fault: %v", err)
+	}
+}
+
+// What does not speak HTTP/1.x passes as it is, and is counted.
+func TestForeignConnectionsPass(t *testing.T) {
+	back, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer back.Close()
+	go func() {
+		for {
+			c, err := back.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	l := newLink(t, Fault{Probability: 1, Status: 500}, back.Addr().String())
+	foreign := []string{"\x16\x03\x01\x00\xa5\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "get / HTTP/1.1\r\n\r\n", "QUIT", " /", strings.Repeat("A", 100), "\r\n"}
+	for n, text := range foreign {
+		conn, r := raw(t, l.addr)
+		send(t, conn, text)
+		must(t, conn.(*net.TCPConn).CloseWrite())
+		if got, err := io.ReadAll(r); err != nil || string(got) != text {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+		if got := l.Counts(); got.Foreign != int64(n+1) || got.Requests != 0 || got.Hit != 0 {
+			t.Errorf("%q: counted %+v", text, got)
+		}
+	}
+	conn, _ := raw(t, l.addr) // says nothing
+	must(t, conn.Close())
+	conn, r := raw(t, l.addr)
+	send(t, conn, "\x00open")
+	_, err = io.ReadFull(r, make([]byte, 5))
+	must(t, err)
+	must(t, l.Stop())
+	if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("at the end of the fault: %v", err)
+	}
+}
+
+// A callee that ends its connection ends the caller's: while it rests, after an answer, and in the middle of one, which does not look whole.
+func TestTheCalleesEndIsPassedOn(t *testing.T) {
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 500}, served(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/last":
+			w.Header().Set("Connection", "close")
+		case "/half", "/never":
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if r.URL.Path == "/half" {
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\nhalf of it")
+				_ = conn.(*net.TCPConn).SetLinger(0)
+			}
+			_ = conn.Close()
+		}
+	}))
+	conn, r := raw(t, l.addr)
+	send(t, conn, "GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+	answer, err := http.ReadResponse(r, nil)
+	if err != nil || !answer.Close {
+		t.Fatalf("got %+v, %v", answer, err)
+	}
+	if _, err := io.ReadAll(r); err != nil {
+		t.Errorf("after the last answer: %v", err)
+	}
+	for _, path := range []string{"/half", "/never"} {
+		conn, r := raw(t, l.addr)
+		send(t, conn, "GET "+path+" HTTP/1.0\r\n\r\n")
+		if got, err := io.ReadAll(r); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: got %q, %v, want a reset", path, got, err)
+		}
+	}
+}
+
+// A callee that stops ends its connections that rest, and so do the callers'.
+func TestACalleeThatStops(t *testing.T) {
+	s := &http.Server{Handler: http.HandlerFunc(said)}
+	back, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	go func() { _ = s.Serve(back) }()
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 500}, back.Addr().String())
+	conn, r := raw(t, l.addr)
+	send(t, conn, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+	answer, err := http.ReadResponse(r, nil)
+	must(t, err)
+	_, err = io.ReadAll(answer.Body)
+	must(t, err)
+	must(t, s.Close())
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection that rests: %v", err)
+	}
+}
+
+// At the end of a fault connections that rest are ended, an answer that is under way is finished, and what takes too long is reset.
+func TestStop(t *testing.T) {
+	finish := make(chan struct{})
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 500}, served(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "begun ")
+		w.(http.Flusher).Flush()
+		switch r.URL.Path {
+		case "/short":
+			<-finish
+		case "/long":
+			<-r.Context().Done()
+		}
+		_, _ = w.Write(bytes.Repeat([]byte("x"), 1<<20))
+	}))
+	read := map[string]*http.Response{}
+	for _, path := range []string{"/rests", "/short", "/long"} {
+		conn, r := raw(t, l.addr)
+		send(t, conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		answer, err := http.ReadResponse(r, nil)
+		must(t, err)
+		_, err = io.ReadFull(answer.Body, make([]byte, len("begun ")))
+		must(t, err)
+		if path == "/rests" {
+			_, err = io.Copy(io.Discard, answer.Body)
+			must(t, err)
+			answer.Body = io.NopCloser(r)
+		}
+		read[path] = answer
+	}
+	silent, _ := raw(t, l.addr)
+	eventually(t, "all are carried", func() bool { return l.Counts().Connections == 4 })
+	stopped := make(chan error, 1)
+	began := time.Now()
+	go func() { stopped <- l.Stop() }()
+	if n, err := io.Copy(io.Discard, read["/rests"].Body); n != 0 || err != nil {
+		t.Errorf("the one that rests: %d, %v", n, err)
+	}
+	close(finish)
+	if n, err := io.Copy(io.Discard, read["/short"].Body); n != 1<<20 || err != nil {
+		t.Errorf("the answer that was under way: %d bytes, %v", n, err)
+	}
+	if _, err := io.Copy(io.Discard, read["/long"].Body); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the one that takes too long: %v", err)
+	}
+	must(t, <-stopped)
+	if took := time.Since(began); took < Grace || took > Grace+5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if _, err := silent.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the one that said nothing: %v", err)
+	}
+	must(t, l.Stop()) // once more
+	conn, _ := raw(t, l.addr)
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a connection that comes too late: %v", err)
+	}
+}

@@ -1,0 +1,66 @@
+package plan
+
+import (
+	"slices"
+
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+)
+
+// apart finds faults that are on one link at the same time and cannot be there together.
+func (b *builder) apart() {
+	for i := range b.plan.Steps {
+		for k := range b.plan.Steps[:i] {
+			first, second := &b.plan.Steps[k], &b.plan.Steps[i]
+			if !b.excludes(first, second) || !overlap(first, second) {
+				continue
+			}
+			if l, both := common(b.linksOf(first.Fault), b.linksOf(second.Fault)); both {
+				b.key(pointerOf(b, second.ID), "overlap", "let one begin after the other, with needs", "%s is on the link %s while %s is, and a fault on HTTP requests has a link to itself",
+					second.ID, l, first.ID)
+			}
+		}
+	}
+}
+
+// excludes says whether two steps are faults on links of which one bears no other.
+func (b *builder) excludes(first, second *Step) bool {
+	if first.Fault == nil || second.Fault == nil {
+		return false
+	}
+	x, _ := b.site.fault(first.Fault.Kind)
+	y, _ := b.site.fault(second.Fault.Kind)
+	return x.Link && y.Link && (x.Sole || y.Sole)
+}
+
+// overlap says whether two steps are at work at the same time, if all goes well.
+func overlap(x, y *Step) bool {
+	return x.Starts < y.Starts+y.Takes && y.Starts < x.Starts+x.Takes
+}
+
+// linksOf answers the links that a fault may hit.
+func (b *builder) linksOf(f *Fault) []target.Link {
+	var all []target.Link
+	for from, s := range b.site.Environment.Services {
+		for _, to := range s.Links {
+			all = append(all, target.Link{From: from, To: to})
+		}
+		if s.Ports[spec.HTTPPort] != "" {
+			all = append(all, target.Link{From: target.Outside, To: from})
+		}
+	}
+	return slices.DeleteFunc(all, func(l target.Link) bool {
+		hit := func(service string) bool { return slices.Contains(f.mayHit(), service) }
+		return !(hit(l.From) && (f.To == "" || l.To == f.To)) && !(f.To == "" && hit(l.To))
+	})
+}
+
+// common answers the first link, by name, that two faults share.
+func common(x, y []target.Link) (first target.Link, found bool) {
+	for _, l := range x {
+		if slices.Contains(y, l) && (!found || l.String() < first.String()) {
+			first, found = l, true
+		}
+	}
+	return first, found
+}
