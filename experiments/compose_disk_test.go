@@ -36,6 +36,7 @@ func full(c composed) bool {
 // Faults on disks open the gate where a service bears them, and leave nothing, whoever is killed.
 func TestDiskFaultsOnCompose(t *testing.T) {
 	c := compose(t)
+	t.Run("db.full", c.fullDatabase)
 	for _, d := range onDisks {
 		name, _, _ := strings.Cut(d.fault, ",")
 		t.Run(name, func(t *testing.T) {

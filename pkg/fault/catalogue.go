@@ -227,6 +227,13 @@ func Catalogue() []Kind {
 			New:   newDBCorrupt, Revert: revertDBCorrupt,
 		},
 		{
+			Name:  "db.full",
+			Doc:   "Fills the file system that a SQLite database lies on, as disk.fill does: whoever makes it or its journal grow meets a real SQLITE_FULL. One that others use as well is refused.",
+			Needs: []target.Capability{target.CanHost, target.CanFill, target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Engines: []Engine{SQLite},
+			Proof: "a write beside the database meets ENOSPC, which SQLite answers with SQLITE_FULL",
+			New:   newDBFull, Revert: revertHosted,
+		},
+		{
 			Name:  "db.terminate",
 			Doc:   "Ends the sessions of all others on a PostgreSQL database; those of superusers only if its own role is one. With a duration each new one ends as well, for that long.",
 			Needs: []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationOptional, Engines: []Engine{PostgreSQL},
