@@ -26,6 +26,7 @@ var onContainers = []string{
 	"network.partition, target: {service: service-a, to: service-b}", "network.latency, target: {service: service-b}, with: {delay: 200ms}",
 	"network.loss, target: {service: service-a, to: service-b}, with: {probability: 30%}",
 	"network.duplicate, target: {service: service-a, to: service-b}, with: {probability: 50%}",
+	"http.abort, target: {service: service-a, to: service-b}", "http.delay, target: {service: service-b}, with: {delay: 200ms}",
 }
 
 // Whatever is killed, and whenever, nothing is left: the runner, its guard, both, or a helper of theirs, at moments drawn over the whole life of a run. `make compose` does it a

@@ -280,6 +280,13 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 			t.Errorf("service-b was %+v and is %+v", before, after)
 		}
 	})
+	t.Run("faults on requests", func(t *testing.T) {
+		code, r, said := decided(t, c.program, "--env", "compose", requestsFile(t))
+		if code != 0 || r.Gate != "OPEN" {
+			t.Errorf("exit code %d, gate %s:\n%s", code, r.Gate, said)
+		}
+		c.clean()
+	})
 	t.Run("the gate closes", func(t *testing.T) {
 		code, r, said := run(t, c.program, "--env", "compose", "--dry-run", "experiments/service-pause.yaml")
 		if code != 4 || r.Gate != "CLOSED" {

@@ -10,6 +10,7 @@ import (
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/report"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -51,6 +52,9 @@ func helpers(program string) docker.Helpers {
 			},
 			Link: func(l impair.Link, f impair.Fault) (string, any) {
 				return agent.LinkJob, agent.LinkConfig{Link: l, Fault: f}
+			},
+			Requests: func(l impair.Link, f intercept.Fault) (string, any) {
+				return agent.HTTPJob, agent.HTTPConfig{Link: l, Fault: f}
 			},
 			RoundTrip: func(url string, from impair.Range) (string, any) {
 				return agent.RoundTripJob, agent.RoundTripConfig{URL: url, Ports: from}

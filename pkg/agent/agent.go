@@ -72,6 +72,7 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	SelfJob:       newSelf,
 	ScoreJob:      newScore,
 	LinkJob:       newLink,
+	HTTPJob:       newHTTP,
 	RoundTripJob:  newRoundTrip,
 	DirectoryJob:  newDirectory,
 	DiskFillJob:   newDiskFill,

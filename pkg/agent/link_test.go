@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
 )
 
@@ -119,6 +121,49 @@ func TestLinkJob(t *testing.T) {
 		c := start(t)
 		c.Client = agent.NewClient(c.in, c.out)
 		if err := c.Arm(soon(t), job, rawJSON(broken)); err == nil {
+			t.Errorf("%s: it was taken", name)
+		}
+	}
+}
+
+// A fault on HTTP requests is on its link between inject and revert, and what it has opened is closed then.
+func TestHTTPJob(t *testing.T) {
+	link := impair.Link{Side: impair.Callee, Peers: []netip.Addr{netip.MustParseAddr("127.9.9.9")}, Ports: []uint16{9}}
+	config := agent.HTTPConfig{Link: link, Fault: intercept.Fault{Probability: 1, Status: 503}}
+	c := startIn(t, syscall.CLONE_NEWNET)
+	c.Client = agent.NewClient(c.in, c.out)
+	must(t, c.Arm(soon(t), agent.HTTPJob, config))
+	listens := func() int {
+		n := 0
+		for _, file := range []string{"tcp", "tcp6"} {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", c.id.PID, file))
+			must(t, err)
+			n += strings.Count(string(text), " 0A ") // TCP_LISTEN
+		}
+		return n
+	}
+	for _, step := range []struct {
+		command string
+		on      bool
+	}{{agent.Status, false}, {agent.Inject, true}, {agent.Inject, true}, {agent.Status, true}} {
+		if s := call[agent.HTTPStatus](t, c, step.command); s.On != step.on || s.Problem != "" || listens() != 1 && s.On {
+			t.Errorf("%s: got %+v, and %d ports", step.command, s, listens())
+		}
+	}
+	revert(t, c)
+	revert(t, c)
+	if s := call[agent.HTTPStatus](t, c, agent.Status); s.On || listens() != 0 {
+		t.Errorf("after the revert: %+v, and %d ports", s, listens())
+	}
+	must(t, c.end(t))
+	for name, broken := range map[string]any{
+		"a key":   rawJSON(`{"link":{"side":"callee","peers":["1.2.3.4"],"ports":[1]},"fault":{"probability":1,"status":503,"delai":1}}`),
+		"a fault": agent.HTTPConfig{Link: link},
+		"a peer":  agent.HTTPConfig{Link: impair.Link{Side: impair.Callee, Ports: []uint16{9}}, Fault: config.Fault},
+	} {
+		c := start(t)
+		c.Client = agent.NewClient(c.in, c.out)
+		if err := c.Arm(soon(t), agent.HTTPJob, broken); err == nil {
 			t.Errorf("%s: it was taken", name)
 		}
 	}

@@ -55,11 +55,16 @@ func (b *batch) table(name string) {
 	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, text(unix.NFTA_TABLE_NAME, name), number(unix.NFTA_TABLE_FLAGS, tableOwner))
 }
 
-// chain adds a chain of filters at a hook.
-func (b *batch) chain(table, name string, hook, priority int32) {
+// chain adds a chain of a kind ("filter", "nat") at a hook.
+func (b *batch) chain(table, name, kind string, hook, priority int32) {
 	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, text(unix.NFTA_CHAIN_TABLE, table), text(unix.NFTA_CHAIN_NAME, name),
 		b.nested(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, priority)),
-		text(unix.NFTA_CHAIN_TYPE, "filter"))
+		text(unix.NFTA_CHAIN_TYPE, kind))
+}
+
+// aside adds a chain at no hook.
+func (b *batch) aside(table, name string) {
+	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, text(unix.NFTA_CHAIN_TABLE, table), text(unix.NFTA_CHAIN_NAME, name))
 }
 
 func (b *batch) rule(table, chain string, exprs []expr.Any) {

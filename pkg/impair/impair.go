@@ -1,5 +1,5 @@
 // Package impair puts a fault on the packets of a link where they arrive: they are held, thinned out, doubled, spoiled or dropped before anybody in the network namespace of the
-// calling process sees them. It needs Linux 5.12 and the capability NET_ADMIN in that namespace.
+// calling process sees them, or new connections are led to another port there. It needs Linux 5.12 and the capability NET_ADMIN in that namespace.
 //
 // Packets are held on arrival and not on departure, where a held packet would count against its sender's small queue and starve a stream of its own. What is in the kernel
 // belongs to sockets of this process: when it ends, however it ends, the kernel removes it and everything flows as before. What is held at a kill is lost, and what other
@@ -78,8 +78,8 @@ type Counts struct {
 // maxDelay keeps a packet from being held longer than any connection lives.
 const maxDelay = 10 * time.Minute
 
-// surveys says whether a caller is ours.
-func (l Link) surveys(caller netip.AddrPort) bool {
+// Survey says whether a caller is ours.
+func (l Link) Survey(caller netip.AddrPort) bool {
 	return l.Surveys.Has(caller.Port()) && (len(l.Ours) == 0 || slices.Contains(l.Ours, caller.Addr()))
 }
 

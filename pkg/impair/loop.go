@@ -128,7 +128,7 @@ func (l *loop) hold(at time.Duration, d decision) {
 }
 
 func (l *loop) count(p packet, v verdict) {
-	if l.link.surveys(p.flow.caller(l.link.Side)) {
+	if l.link.Survey(p.flow.caller(l.link.Side)) {
 		return
 	}
 	l.packets.Add(1)

@@ -100,7 +100,7 @@ func try(family uint8, does ...expr.Any) error {
 	}
 	b := &batch{family: family}
 	b.table(t.name)
-	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, text(unix.NFTA_CHAIN_TABLE, t.name), text(unix.NFTA_CHAIN_NAME, arrival))
+	b.aside(t.name, arrival)
 	b.rule(t.name, arrival, does)
 	return errors.Join(b.commit(t.conn), t.conn.Close())
 }
@@ -138,22 +138,35 @@ func (b *batch) rulesIn(table string, l Link, f Fault, way expr.Any) (rules int)
 	if f.Double > 0 {
 		priority = earliest // so that other faults meet both of two
 	}
-	b.chain(table, arrival, when, priority)
+	b.chain(table, arrival, "filter", when, priority)
 	if f.Double > 0 {
 		rules += b.double(table, arrival)
 	}
 	rules += b.rulesOf(table, arrival, l, []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP}, &expr.Counter{}, way)
 	if f.Reset {
-		b.chain(table, refusal, then, usual) // a reset is sent after the packet was counted
-		// The first packet of a connection passes, so that its caller sees a reset and not that nobody listens; and the reset itself.
-		const flagsAt, synOrReset = 13, 0x02 | 0x04
-		rules += b.rulesOf(table, refusal, l, []uint8{unix.IPPROTO_TCP},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flagsAt, Len: 1},
-			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{synOrReset}, Xor: []byte{0}},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}},
-			&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+		b.chain(table, refusal, "filter", then, usual) // a reset is sent after the packet was counted
+		rules += b.refuse(table, l)
 	}
 	return rules
+}
+
+// refuse adds the rules that reset connections and answers how many. The first packet of a connection passes, so that its caller sees a reset and not that nobody listens; and
+// the reset itself.
+func (b *batch) refuse(table string, l Link) int {
+	return b.rulesOf(table, refusal, l, []uint8{unix.IPPROTO_TCP}, append(flagsAre(synFlag|resetFlag, 0), &expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})...)
+}
+
+// The flags of TCP.
+const synFlag, resetFlag, ackFlag = 0x02, 0x04, 0x10
+
+// flagsAre selects packets of TCP by those of some flags that they have.
+func flagsAre(some, has byte) []expr.Any {
+	const flagsAt = 13
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flagsAt, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{some}, Xor: []byte{0}},
+		is([]byte{has}),
+	}
 }
 
 // rulesOf adds the rules for one chain and answers how many: what is not meant passes first, then comes a rule for each peer, protocol and port.
@@ -286,14 +299,19 @@ func (t *table) countIn(family uint8) (int, error) {
 	return len(rules), nil
 }
 
-// empty takes all rules out, so that nothing more is handed over.
-func (t *table) empty() error {
+// empty takes all rules out of some chains, without any named out of all, so that nothing more is handed over.
+func (t *table) empty(chains ...string) error {
 	if t.gone {
 		return nil
 	}
 	b := &batch{}
 	for _, b.family = range t.families {
-		b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, t.name))
+		for _, c := range chains {
+			b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, t.name), text(unix.NFTA_RULE_CHAIN, c))
+		}
+		if len(chains) == 0 {
+			b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, t.name))
+		}
 	}
 	return b.commit(t.conn)
 }

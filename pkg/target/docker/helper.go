@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
 )
 
@@ -37,6 +38,8 @@ type Jobs struct {
 	Score  func(score *int) (job string, c any)               // reads the OOM score of the first process as "score", or sets it
 	// Link puts a fault on the packets of a link, in the network namespace of the helper, and tells "on", "problem" and "counts".
 	Link func(impair.Link, impair.Fault) (job string, c any)
+	// Requests deals with the HTTP requests of a link, in the network namespace of its callee, and tells "on", "problem" and "requests".
+	Requests func(impair.Link, intercept.Fault) (job string, c any)
 	// RoundTrip measures a request from some of the caller's ports: "took", "error" and whether that is a "reset".
 	RoundTrip func(url string, from impair.Range) (job string, c any)
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -23,13 +25,29 @@ func (e ends) sides(f target.LinkFault) []impair.Side {
 	if e.caller == nil {
 		responses = impair.Replies
 	}
-	switch f.Direction {
-	case "request":
+	switch {
+	case f.HTTP.On(), f.Direction == "request":
 		return []impair.Side{impair.Callee}
-	case "response":
+	case f.Direction == "response":
 		return []impair.Side{responses}
 	}
 	return []impair.Side{impair.Callee, responses}
+}
+
+// job is what a helper at one end of a link does for a fault, and the container of that end.
+func (e ends) job(jobs Jobs, side impair.Side, f target.LinkFault) (i *instance, job string, config any, err error) {
+	i, link := e.at(side)
+	if !f.HTTP.On() {
+		job, config = jobs.Link(link, faultOf(f))
+		return i, job, config, nil
+	}
+	port, ok := e.callee.httpPort()
+	if !ok {
+		return nil, "", nil, fmt.Errorf("%s has no port named %s", e.callee.service, spec.HTTPPort)
+	}
+	link.Ports = []uint16{uint16(port.Int())}
+	job, config = jobs.Requests(link, f.HTTP)
+	return i, job, config, nil
 }
 
 // at is a link as one of its ends sees it, and the container of that end.
@@ -89,8 +107,10 @@ func (e *Environment) arm(ctx context.Context, l target.Link, name string, f tar
 	all := at.sides(f)
 	helpers := make([]*helper, len(all))
 	err := together(len(all), func(n int) (err error) {
-		i, link := at.at(all[n])
-		job, config := e.opts.Helpers.Jobs.Link(link, faultOf(f))
+		i, job, config, err := at.job(e.opts.Helpers.Jobs, all[n], f)
+		if err != nil {
+			return err
+		}
 		helpers[n], err = e.hosts.start(ctx, job, config, rulesNetworkOf(i.id, map[string]string{labelLink: l.String(), labelFault: name}))
 		return err
 	})
@@ -122,9 +142,12 @@ func (e *Environment) Impair(ctx context.Context, l target.Link, name string, f 
 	if err := e.ArmLink(ctx, l, name, f); err != nil {
 		return err
 	}
-	all, err := e.links.fault(faultOn{l, name}).call(ctx, "inject")
+	armed, err := e.links.begin(faultOn{l, name})
 	if err == nil {
-		err = missing(all)
+		var all map[impair.Side]status
+		if all, err = armed.call(ctx, "inject"); err == nil {
+			err = missing(all)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("impair the link %s: %w", l, err)
@@ -202,6 +225,9 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 	if err != nil {
 		return target.LinkStats{}, fmt.Errorf("count what passes the link %s: %w", l, err)
 	}
+	if f.fault.HTTP.On() {
+		return statsOf(all[impair.Callee].Requests), nil
+	}
 	in, out := all[impair.Callee].Counts, all[impair.Caller].Counts
 	if replies, ok := all[impair.Replies]; ok {
 		out = replies.Counts
@@ -213,4 +239,11 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 		Connections: in.Connections, BytesIn: in.Bytes, BytesOut: out.Bytes,
 		Packets: in.Packets + out.Packets, Changed: in.Changed + out.Changed, Missed: in.Missed + out.Missed,
 	}, nil
+}
+
+// statsOf is what a fault on HTTP requests has met.
+func statsOf(n intercept.Counts) target.LinkStats {
+	return target.LinkStats{
+		Connections: n.Connections, BytesIn: n.BytesIn, BytesOut: n.BytesOut, Requests: n.Requests, Hit: n.Hit, Foreign: n.Foreign,
+	}
 }

@@ -14,6 +14,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 
 	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
 )
 
@@ -22,13 +23,16 @@ type linkFault struct {
 	ends    ends
 	fault   target.LinkFault
 	helpers map[impair.Side]*helper
+	begun   bool // it was asked to be on the link; links has it
 }
 
 // status is what a helper says of its fault.
 type status struct {
 	On      bool
 	Problem string
-	Counts  impair.Counts
+	// What it has met: packets, or of a fault on HTTP requests those.
+	Counts   impair.Counts
+	Requests intercept.Counts
 }
 
 // faultOf says it in terms of packets.

@@ -53,6 +53,24 @@ func (l *links) on(key target.Link) map[string]*linkFault {
 	return found
 }
 
+// begin notes that a fault is to be on its link now, unless it does not go with those that are.
+func (l *links) begin(key faultOn) (*linkFault, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	on := map[string]target.LinkFault{}
+	for k, f := range l.faults {
+		if k.Link == key.Link && f.begun {
+			on[k.name] = f.fault
+		}
+	}
+	f := l.faults[key]
+	if err := f.fault.Beside(key.name, on); err != nil {
+		return nil, err
+	}
+	f.begun = true
+	return f, nil
+}
+
 // ends are the two instances of a link, where they are now.
 type ends struct {
 	caller, callee *instance // without a caller: whoever is outside

@@ -295,15 +295,26 @@ func TestAKilledHelperLeavesNoFault(t *testing.T) {
 // A runner that is killed leaves no fault on a link, and its undo sees that.
 func TestAKilledRunnerLeavesNoFaultOnALink(t *testing.T) {
 	t.Parallel()
+	for kind, want := range map[string]string{"1": "Client.Timeout", "http": "503 0"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			leavesNoFault(t, "LINK="+kind, want)
+		})
+	}
+}
+
+// leavesNoFault kills a runner with a fault on a link, under which a request ends as it should.
+func leavesNoFault(t *testing.T, fault, want string) {
+	t.Helper()
 	p := newPair(t)
 	back := p.addresses(p.back)[0]
 	must(t, p.Down(soon(t))) // it is the runner's
-	cmd, undo, name, ref := p.runner("LINK=1")
-	if _, failed := p.asks("web", back); !strings.Contains(failed, "Client.Timeout") {
-		t.Errorf("a call met %q", failed)
+	cmd, undo, name, ref := p.runner(fault)
+	if got := p.gets("web", back, "/health"); !strings.Contains(got, want) {
+		t.Errorf("a call met %q", got)
 	}
 	must(t, cmd.Process.Kill())
-	eventually(t, "calls are answered again", func() bool { _, failed := p.asks("web", back); return failed == "" })
+	eventually(t, "calls are answered again", func() bool { return strings.HasPrefix(p.gets("web", back, "/health"), "200 ") })
 	restorer := Attach(target.Ref{ID: ref}, helpers()).(target.LinkRestorer)
 	for range 2 {
 		must(t, restorer.Restore(soon(t), webToBack, name))
@@ -353,6 +364,17 @@ func TestALinkOverIPv6(t *testing.T) {
 		}
 	}
 	must(t, p.Restore(soon(t), webToBack, "twice"))
+	must(t, p.Impair(soon(t), webToBack, "no", target.LinkFault{HTTP: unavailable}))
+	for _, a := range all {
+		eventually(t, "requests over "+a.String()+" are answered", func() bool { return p.gets("web", a, "/health") == "503 0" })
+		if got := p.gets("other", all[0], "/health"); !strings.HasPrefix(got, "200 ") {
+			t.Errorf("another met %q", got)
+		}
+	}
+	must(t, p.Restore(soon(t), webToBack, "no"))
+	for _, a := range all {
+		eventually(t, "requests over "+a.String()+" pass", func() bool { return strings.HasPrefix(p.gets("web", a, "/health"), "200 ") })
+	}
 }
 
 // Each pair of instances has a link of its own, and only those of the instances that were picked are hit.

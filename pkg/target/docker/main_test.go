@@ -28,6 +28,7 @@ import (
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -59,7 +60,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// web answers on 8080: /health, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory.
+// web answers on 8080: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -87,6 +88,8 @@ func web() {
 	http.HandleFunc("/word", word)
 	go mirror()
 	http.HandleFunc("/write", writeIn)
+	http.HandleFunc("/status", tell)
+	http.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 3_000_000)) })
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
@@ -125,6 +128,21 @@ func call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprint(w, "ok ", time.Since(began))
+}
+
+// tell asks the URL of ?url and answers "200 15", its status and how many bytes came, or what went wrong.
+func tell(w http.ResponseWriter, r *http.Request) {
+	resp, err := callers.Get(r.FormValue("url"))
+	var n int64
+	if err == nil {
+		n, err = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	if err != nil {
+		fmt.Fprint(w, err)
+		return
+	}
+	fmt.Fprint(w, resp.StatusCode, n)
 }
 
 // mirror sends every datagram back to where it came from.
@@ -198,7 +216,11 @@ func runner() {
 		err = putToWork(e, agent.DiskFillJob, agent.DiskFillConfig{Path: os.Getenv("FILL")})
 	case os.Getenv("LINK") != "":
 		l := target.Link{From: "web", To: "back"}
-		err = e.Impair(context.Background(), l, "cut", target.LinkFault{Partition: true})
+		f := target.LinkFault{Partition: true}
+		if os.Getenv("LINK") == "http" {
+			f = target.LinkFault{HTTP: unavailable}
+		}
+		err = e.Impair(context.Background(), l, "cut", f)
 		fmt.Println("load", "cut", e.Ref(l).ID)
 	default:
 		err = e.Arm(context.Background(), of, "SIGKILL")
@@ -392,6 +414,9 @@ func helpers() Helpers {
 			Score: func(score *int) (string, any) { return agent.ScoreJob, agent.ScoreConfig{Score: score} },
 			Link: func(l impair.Link, f impair.Fault) (string, any) {
 				return agent.LinkJob, agent.LinkConfig{Link: l, Fault: f}
+			},
+			Requests: func(l impair.Link, f intercept.Fault) (string, any) {
+				return agent.HTTPJob, agent.HTTPConfig{Link: l, Fault: f}
 			},
 			RoundTrip: func(url string, from impair.Range) (string, any) {
 				return agent.RoundTripJob, agent.RoundTripConfig{URL: url, Ports: from}

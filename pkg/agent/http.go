@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"chaosgate/pkg/impair"
+	"chaosgate/pkg/intercept"
+)
+
+// HTTPJob deals with the HTTP requests of a link in the network namespace of its callee: the kernel leads them to the helper, which passes them on.
+const HTTPJob = "http"
+
+// HTTPConfig says which connections, and what becomes of their requests.
+type HTTPConfig struct {
+	Link  impair.Link     `json:"link"`
+	Fault intercept.Fault `json:"fault"`
+}
+
+// HTTPStatus is what inject and status answer.
+type HTTPStatus struct {
+	On       bool             `json:"on"`
+	Problem  string           `json:"problem,omitempty"` // why it is not on, though it was put there
+	Requests intercept.Counts `json:"requests"`
+}
+
+type httpJob struct {
+	HTTPConfig
+	on *interception // nil before and after
+}
+
+func newHTTP(config json.RawMessage) (job, error) {
+	var c HTTPConfig
+	if err := decode(config, &c); err != nil {
+		return nil, err
+	}
+	return &httpJob{HTTPConfig: c}, errors.Join(impair.Check(c.Link, impair.Fault{}), c.Fault.Check())
+}
+
+func (j *httpJob) inject(ctx context.Context) (any, error) {
+	if j.on == nil {
+		on, err := intercepting(j.Link, j.Fault)
+		if err != nil {
+			return nil, err
+		}
+		j.on = on
+	}
+	return j.status(ctx)
+}
+
+func (j *httpJob) status(context.Context) (any, error) {
+	if j.on == nil {
+		return HTTPStatus{}, nil
+	}
+	s := HTTPStatus{On: true, Requests: j.on.proxy.Counts()}
+	if err := j.on.way.On(); err != nil {
+		s.On, s.Problem = false, err.Error()
+	}
+	return s, nil
+}
+
+func (j *httpJob) revert(context.Context) error {
+	if j.on == nil {
+		return nil
+	}
+	err := j.on.stop()
+	if err == nil {
+		j.on = nil
+	}
+	return err
+}
+
+// interception is a fault on HTTP requests at work.
+type interception struct {
+	link     impair.Link
+	proxy    *intercept.Proxy
+	listener net.Listener
+	way      *impair.Redirection
+	busy     sync.WaitGroup
+}
+
+// intercepting begins it, and returns when every new connection of the link is led here.
+func intercepting(l impair.Link, f intercept.Fault) (*interception, error) {
+	proxy, err := intercept.New(f, func(caller net.Addr) bool {
+		from, err := netip.ParseAddrPort(caller.String())
+		return err == nil && l.Survey(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+	})
+	if err != nil {
+		return nil, err
+	}
+	i := &interception{link: l, proxy: proxy}
+	if i.listener, err = net.Listen("tcp", ":0"); err != nil {
+		return nil, errors.Join(err, proxy.Stop())
+	}
+	i.busy.Go(i.accept)
+	if i.way, err = impair.Redirect(l, uint16(i.listener.Addr().(*net.TCPAddr).Port)); err != nil {
+		return nil, errors.Join(err, i.listener.Close(), proxy.Stop())
+	}
+	return i, nil
+}
+
+// stop lets new connections go to the callee again, ends those that are here, and then their way.
+func (i *interception) stop() error {
+	err := errors.Join(i.way.Release(), i.proxy.Stop())
+	if closing := i.listener.Close(); !errors.Is(closing, net.ErrClosed) { // closed before, and then something failed
+		err = errors.Join(err, closing)
+	}
+	i.busy.Wait()
+	return errors.Join(err, i.way.Stop())
+}
+
+// accept carries connections until the listener is closed.
+func (i *interception) accept() {
+	for {
+		near, err := i.listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			time.Sleep(time.Millisecond) // out of file descriptors: it passes
+		default:
+			i.busy.Go(func() { i.carry(near.(*net.TCPConn)) })
+		}
+	}
+}
+
+// connectLimit is how long a callee in the same namespace may take to accept a connection.
+const connectLimit = 10 * time.Second
+
+// carry carries one connection to where it wanted to go. A callee that refuses shows to the caller as a reset.
+func (i *interception) carry(near *net.TCPConn) {
+	far, err := i.connect(near)
+	if err != nil {
+		_ = near.SetLinger(0) // it fails only if it is closed
+		_ = near.Close()
+		return
+	}
+	i.proxy.Carry(near, far)
+}
+
+func (i *interception) connect(near *net.TCPConn) (*net.TCPConn, error) {
+	to, err := impair.Destination(near)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(i.link.Ports, to.Port()) {
+		return nil, fmt.Errorf("a connection to %s was not led here", to)
+	}
+	far, err := net.DialTimeout("tcp", to.String(), connectLimit)
+	if err != nil {
+		return nil, err
+	}
+	return far.(*net.TCPConn), nil
+}
