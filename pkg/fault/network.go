@@ -203,6 +203,9 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 	if moved.Requests > 0 {
 		e.Readings["requests"], e.Readings["requests_hit"] = float64(moved.Requests), float64(moved.Hit)
 	}
+	if moved.Foreign > 0 {
+		e.Readings["connections_not_http"] = float64(moved.Foreign)
+	}
 	switch {
 	case !on && !l.touched:
 		e.Summary = fmt.Sprintf("%s: %s is not on the link", l.name(), l.effect.held())

@@ -172,9 +172,9 @@ const longestMethod = 32
 
 // speaksHTTP waits for the first bytes of a connection and says whether they are the beginning of a request of HTTP/1.x: a method and a space. HTTP/2 begins with one that is
 // none. An error is that nothing has come.
-func (c *carried) speaksHTTP() (bool, error) {
+func speaksHTTP(from *bufio.Reader) (bool, error) {
 	for n := 1; n <= longestMethod; n++ {
-		said, err := c.from.Peek(n)
+		said, err := from.Peek(n)
 		switch {
 		case err != nil && len(said) == 0:
 			return false, err

@@ -65,7 +65,7 @@ func (p *Proxy) Carry(near, far *net.TCPConn) {
 		return
 	}
 	defer p.remove(c)
-	switch spoken, err := c.speaksHTTP(); {
+	switch spoken, err := speaksHTTP(c.from); {
 	case err != nil:
 		_ = c.Close() // it has ended before it said anything
 	case !spoken:

@@ -129,7 +129,7 @@ func originOf(p plan.Plan, fault string) origin {
 	var o origin
 	for _, service := range f.Selection.Services {
 		switch {
-		case strings.HasPrefix(f.Kind, "network.") && f.To != "":
+		case f.To != "": // of a fault on a link
 			o.link(p.Places, service, f.To)
 		case strings.HasPrefix(f.Kind, "db."):
 			o.databases(p.Places, service, f.Params.Text("database"))

@@ -132,6 +132,13 @@ func TestErrorsAreFollowedAgainstTheDirectionOfCalls(t *testing.T) {
 			map[string]State{"store": Untouched, "front": PassedOn, "callers": PassedOn},
 			"It hit the link from front to store and travelled to front (slower than 10ms 0 % → 50 % after 500ms), then callers",
 		},
+		"requests of a link": {
+			shop("http.abort", "front", "store"),
+			[]journal.PlaceSignals{calm("callers"), insideFrom(calm("front"), second, 900), calm("store")},
+			"front",
+			map[string]State{"store": Untouched, "front": Absorbed, "callers": Untouched},
+			"It hit the link from front to store and travelled to front (errors inside 0/s → 90/s after 1s), which absorbed it: the callers saw nothing of it.",
+		},
 		"the same link by its other end": {
 			shop("network.latency", "store", "front"),
 			[]journal.PlaceSignals{calm("callers"), calm("front"), calm("store")},

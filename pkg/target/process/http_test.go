@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"slices"
@@ -90,8 +91,15 @@ func TestRequestsAreHeld(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	must(t, w.Stop(soon(t), w.target(t, "b"), time.Second))
-	meets := func() error {
-		_, err := answer(dial(t, w, "/health"), time.Second)
+	meets := func() error { // be it when it connects, or later
+		addr, err := w.Address(linkAB)
+		must(t, err)
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = answer(conn, 5*time.Second)
 		return err
 	}
 	without := meets()
