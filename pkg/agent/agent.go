@@ -2,7 +2,8 @@
 //
 // A conversation is lines of JSON. The first names the job and its configuration; then come the commands inject, status and revert, each answered before
 // the next is read. All three are idempotent. The end of standard input is the lease's end: whatever the job did is reverted and Serve returns. So a runner
-// that dies takes its faults with it, and nothing has to be told about that.
+// that dies takes its faults with it, and nothing has to be told about that. The lease ends as well when nothing is heard for as long as the first line allows: a runner
+// may be stopped, or the connection to it lost without an end. An empty line says that it is there, and has no answer.
 package agent
 
 import (
@@ -42,6 +43,8 @@ type request struct {
 	Command string          `json:"command,omitempty"`
 	// Within is how long the caller waits for the answer; 0 is without end. What is not done by then ends.
 	Within time.Duration `json:"within,omitempty"`
+	// Silence, in the first line, is how long the caller may be silent until it is taken for gone; 0 is without end.
+	Silence time.Duration `json:"silence,omitempty"`
 }
 
 // answer is one line from the helper: either OK or Error is set.
@@ -78,19 +81,21 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	DiskFillJob:   newDiskFill,
 }
 
-// Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends. It returns nil if the
+// Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends, or when the caller is silent for too long. It returns nil if the
 // conversation ended in an orderly way and nothing is left of the fault.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := make(chan []byte)
 	broken := make(chan error, 1)
+	lease := newLease(cancel)
+	defer lease.end()
 	go func() {
 		defer close(lines)
 		defer cancel() // a command at work must not outlive the lease
-		broken <- readLines(ctx, in, lines)
+		broken <- readLines(ctx, in, lines, lease)
 	}()
-	s := &server{out: json.NewEncoder(out)}
+	s := &server{out: json.NewEncoder(out), lease: lease}
 	err := s.converse(ctx, lines)
 	if err == nil {
 		select {
@@ -101,10 +106,14 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(err, s.end(ctx))
 }
 
-func readLines(ctx context.Context, in io.Reader, lines chan<- []byte) error {
+func readLines(ctx context.Context, in io.Reader, lines chan<- []byte, lease *lease) error {
 	scan := bufio.NewScanner(in)
 	scan.Buffer(make([]byte, 0, 4096), maxLine)
 	for scan.Scan() {
+		lease.renew()
+		if len(scan.Bytes()) == 0 {
+			continue
+		}
 		select {
 		case lines <- slices.Clone(scan.Bytes()):
 		case <-ctx.Done():
@@ -119,8 +128,9 @@ func readLines(ctx context.Context, in io.Reader, lines chan<- []byte) error {
 
 // server is one conversation; job is nil until the first line has named it.
 type server struct {
-	out *json.Encoder
-	job job
+	out   *json.Encoder
+	job   job
+	lease *lease
 }
 
 func (s *server) converse(ctx context.Context, lines <-chan []byte) error {
@@ -186,6 +196,7 @@ func (s *server) arm(r request) error {
 		return fmt.Errorf("job %s: %w", r.Job, err)
 	}
 	s.job = j
+	s.lease.begin(r.Silence)
 	return nil
 }
 

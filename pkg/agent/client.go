@@ -21,9 +21,10 @@ type Client struct {
 	ended   chan struct{} // closed then too
 	readErr error         // why, valid after ended
 
-	turn chan struct{} // one call at a time; a channel, so that waiting ends with ctx
-	next int
-	shut sync.Once
+	writing sync.Mutex
+	turn    chan struct{} // one call at a time; a channel, so that waiting ends with ctx
+	next    int
+	shut    sync.Once
 }
 
 // NewClient speaks with a helper over its standard input and output. It reads stdout to its end; closing that is the caller's.
@@ -68,7 +69,34 @@ func (c *Client) Arm(ctx context.Context, job string, config any) error {
 	if err != nil {
 		return fmt.Errorf("configure %s: %w", job, err)
 	}
-	_, err = c.exchange(ctx, request{Job: job, Config: text})
+	if _, err = c.exchange(ctx, request{Job: job, Config: text, Silence: maxSilence}); err != nil {
+		return err
+	}
+	go c.stay()
+	return nil
+}
+
+// stay says that the runner is there until the helper or the lease has ended.
+func (c *Client) stay() {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.ended:
+			return
+		case <-ticker.C:
+			if c.write(nil) != nil {
+				return
+			}
+		}
+	}
+}
+
+// write sends one line.
+func (c *Client) write(text []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err := c.stdin.Write(append(text, '\n'))
 	return err
 }
 
@@ -97,7 +125,7 @@ func (c *Client) exchange(ctx context.Context, r request) (json.RawMessage, erro
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.stdin.Write(append(text, '\n')); err != nil {
+	if err := c.write(text); err != nil {
 		return nil, errors.Join(ErrEnded, err)
 	}
 	return c.await(ctx, r.ID)

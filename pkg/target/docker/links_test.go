@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -322,6 +323,28 @@ func leavesNoFault(t *testing.T, fault, want string) {
 	if names, err := restorer.Impaired(soon(t), webToBack); err != nil || len(names) > 0 {
 		t.Errorf("on the link: %q, %v", names, err)
 	}
+	must(t, RevertEnvironment(soon(t), undo.Data))
+}
+
+// A runner that is stopped leaves no fault on a link for ever: it is silent, so the helpers take back what they did.
+func TestAStoppedRunnerLeavesNoFaultOnALink(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	back := p.addresses(p.back)[0]
+	must(t, p.Down(soon(t))) // it is the runner's
+	cmd, undo, _, _ := p.runner("LINK=1")
+	must(t, cmd.Process.Signal(syscall.SIGSTOP))
+	if _, failed := p.asks("web", back); !strings.Contains(failed, "Client.Timeout") {
+		t.Errorf("a call met %q", failed)
+	}
+	silent, cancel := context.WithTimeout(t.Context(), 30*time.Second) // they wait for ten seconds, and for two more
+	defer cancel()
+	must(t, poll(silent, func() (bool, error) { _, failed := p.asks("web", back); return failed == "", nil }))
+	eventually(t, "the helpers are gone", func() bool {
+		left, err := helpersOn(soon(t), p.project.engine, "killed/"+p.project.name, webToBack)
+		return err == nil && len(left) == 0
+	})
+	must(t, cmd.Process.Kill())
 	must(t, RevertEnvironment(soon(t), undo.Data))
 }
 
