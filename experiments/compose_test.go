@@ -17,9 +17,10 @@ import (
 
 // composed is the shop in containers, as a Compose project of its own with ports that the engine chooses.
 type composed struct {
-	t       *testing.T
-	program string
-	project string
+	t           *testing.T
+	program     string
+	project     string
+	environment string // of chaos.yaml
 }
 
 // compose starts the project with `chaos env up`, and ends it with the test.
@@ -31,7 +32,13 @@ func compose(t *testing.T) composed {
 	if exec.Command("docker", "version").Run() != nil {
 		t.Skip("it takes a Docker engine")
 	}
-	c := composed{t: t, program: chaos(t), project: fmt.Sprintf("chaosgate-faults-%d", os.Getpid())}
+	return composeOf(t, "compose", 2)
+}
+
+// composeOf starts the project of an environment with so many services.
+func composeOf(t *testing.T, environment string, services int) composed {
+	t.Helper()
+	c := composed{t: t, program: chaos(t), project: fmt.Sprintf("chaosgate-faults-%d", os.Getpid()), environment: environment}
 	t.Setenv("COMPOSE_PROJECT_NAME", c.project)
 	t.Setenv("SERVICE_A_PORT", "0")
 	t.Setenv("SERVICE_B_PORT", "0")
@@ -39,7 +46,7 @@ func compose(t *testing.T) composed {
 		t.Fatal(said)
 	}
 	t.Cleanup(func() {
-		if code, said := output(t, c.program, "env", "down", "--env", "compose", "--volumes"); code != 0 {
+		if code, said := output(t, c.program, "env", "down", "--env", environment, "--volumes"); code != 0 {
 			t.Errorf("exit code %d:\n%s", code, said)
 		}
 		for _, kind := range []string{"container", "network", "volume"} {
@@ -48,7 +55,7 @@ func compose(t *testing.T) composed {
 			}
 		}
 	})
-	if code, said := output(t, c.program, "env", "up", "--env", "compose"); code != 0 || strings.Count(said, "ready\n") != 2 {
+	if code, said := output(t, c.program, "env", "up", "--env", environment); code != 0 || strings.Count(said, "ready\n") != services {
 		t.Fatalf("exit code %d:\n%s", code, said)
 	}
 	return c
@@ -190,7 +197,7 @@ func (c composed) fetch(service, path string) string {
 // url is where a service is reached.
 func (c composed) url(service string) string {
 	c.t.Helper()
-	_, said := output(c.t, c.program, "env", "status", "--env", "compose")
+	_, said := output(c.t, c.program, "env", "status", "--env", c.environment)
 	for line := range strings.Lines(said) {
 		if f := strings.Fields(line); len(f) > 2 && strings.HasPrefix(f[0], service) {
 			return f[2]
@@ -223,7 +230,7 @@ func (c composed) hit(fault string, felt func(composed) bool) (runner *exec.Cmd,
 // start starts a runner, which does not outlive the test.
 func (c composed) start(file, reports string, more ...string) *exec.Cmd {
 	c.t.Helper()
-	runner := exec.Command(c.program, append([]string{"run", file, "--env", "compose", "--reports", reports}, more...)...)
+	runner := exec.Command(c.program, append([]string{"run", file, "--env", c.environment, "--reports", reports}, more...)...)
 	runner.Dir = ".."
 	runner.Stderr = testLog{c.t}
 	if err := runner.Start(); err != nil {

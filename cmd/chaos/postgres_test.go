@@ -26,10 +26,9 @@ func serverProject(t *testing.T, s *pgtest.Server) projectCopy {
 	config, err := os.ReadFile(path)
 	must(t, err)
 	text := string(config)
-	at := fmt.Sprintf("%s:${secret.orders}@127.0.0.1:%d/orders", "%s", s.Port)
+	at := fmt.Sprintf("%s:${secret.orders-db}@127.0.0.1:%d/orders", "%s", s.Port)
 	text = replaceOnce(t, text, `DATABASE_PATH: "${data}/orders.db"`, fmt.Sprintf(`DATABASE_URL: "postgres://`+at+`"`, "service"))
 	text = replaceOnce(t, text, `databases: {orders: "${data}/orders.db"}`, fmt.Sprintf(`databases: {orders: "postgres://`+at+`"}`, "chaos"))
-	text = replaceOnce(t, text, "\nenvironments:\n", "\nsecrets: {orders: {fromEnv: "+serverPassword+"}}\nenvironments:\n")
 	must(t, os.WriteFile(path, []byte(text), 0o644))
 	return projectCopy{t: t, dir: dir, mark: marker + "=" + dir}
 }
