@@ -187,3 +187,55 @@ func nowhereBelow(t *testing.T, dir, text string) {
 		return err
 	}))
 }
+
+// onOwnServer gives service-b ten seconds to reach a server that has only just begun.
+const onOwnServer = `apiVersion: chaos/v1
+name: own-server
+traffic:
+  - {service: service-b, path: /work, rate: 20/s}
+steadyState:
+  - {id: b-writes, promql: 'sum(increase(db_operation_duration_seconds_count{service="service-b",outcome="ok"}[$window]))', window: 10s, expect: {min: 1}}
+recovery: {within: 30s, for: 1s}
+steps:
+  - {id: hit, fault: db.lock, target: {service: service-b}, duration: 4s}
+  - {id: b-feels-it, during: hit, promql: 'sum(increase(service_errors_total{service="service-b",kind="busy"}[$window]))', expect: {min: 1}}
+  - {id: ended, needs: [hit], fault: db.terminate, target: {service: service-b}}
+`
+
+// A server that is a service of the environment, begun by its command: faults reach it at its own port, and it ends with the environment, also if the runner is killed.
+func TestPostgreSQLAsAService(t *testing.T) {
+	bin, data, as := pgtest.Programs(t), pgtest.Folder(t), pgtest.User(t)
+	dir := shippedServices(t)
+	path := filepath.Join(dir, configFile)
+	config, err := os.ReadFile(path)
+	must(t, err)
+	text := replaceOnce(t, string(config), `DATABASE_PATH: "${data}/orders.db"`, `DATABASE_URL: "postgres://admin@${link.db}/postgres"`)
+	text = replaceOnce(t, text, `databases: {orders: "${data}/orders.db"}`, `databases: {orders: "postgres://admin@db:5432/postgres"}
+        links: [db]`)
+	text = replaceOnce(t, text, "\n    # Each takes protections away", fmt.Sprintf(`
+      db:
+        command: %s
+        ports: {sql: 5432}
+        ready: {within: 60s}
+        stop: 2s
+
+    # Each takes protections away`, strings.ReplaceAll(fmt.Sprintf("%q", append(as, "sh", "-c",
+		fmt.Sprintf(`rm -rf %[1]s/data && %[2]s/initdb -D %[1]s/data -U admin --auth=trust --no-sync -E UTF8 --locale=C && exec %[2]s/postgres -D %[1]s/data -p ${port.sql} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`,
+			data, bin))), `" "`, `", "`)))
+	must(t, os.WriteFile(path, []byte(text), 0o644))
+	p := projectCopy{t: t, dir: dir, mark: marker + "=" + dir}
+	own := filepath.Join(dir, "own.yaml")
+	must(t, os.WriteFile(own, []byte(onOwnServer), 0o644))
+	cmd := p.command("run", "--reports", t.TempDir(), own)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v:\n%s", err, said)
+	}
+	p.nothingIsLeft()
+	run := p.start("run", own)
+	p.waitFor(journal.EnvironmentUp) // the data are made anew, which takes a while
+	p.waitFor(journal.FaultActive)
+	run.signal(syscall.SIGKILL)
+	_ = run.cmd.Wait() // it was killed
+	p.nothingIsLeft()
+	p.nothingIsPending()
+}

@@ -65,9 +65,8 @@ func Programs(t testing.TB) string {
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	bin := Programs(t)
-	s := &Server{t: t, Port: freePort(t), as: credential(t), dir: folder(t)}
+	s := &Server{t: t, Port: freePort(t), as: credential(t), dir: Folder(t)}
 	data := filepath.Join(s.dir, "data")
-	s.own(s.dir)
 	if out, err := s.command(filepath.Join(bin, "initdb"), "-D", data, "-U", "admin", "--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
@@ -193,13 +192,6 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (s *Server) own(dir string) {
-	s.t.Helper()
-	if s.as != nil {
-		must(s.t, os.Chown(dir, int(s.as.Uid), int(s.as.Gid)))
-	}
-}
-
 // credential is the user that a server runs as; nil is the test's own.
 func credential(t testing.TB) *syscall.Credential {
 	t.Helper()
@@ -218,8 +210,18 @@ func credential(t testing.TB) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// folder is a temporary one that another user can reach.
-func folder(t testing.TB) string {
+// User begins a command that is to run as the user that a server needs; it is empty if that is the test's own.
+func User(t testing.TB) []string {
+	t.Helper()
+	as := credential(t)
+	if as == nil {
+		return nil
+	}
+	return []string{"setpriv", fmt.Sprintf("--reuid=%d", as.Uid), fmt.Sprintf("--regid=%d", as.Gid), "--clear-groups"}
+}
+
+// Folder is a temporary one of the user that a server runs as.
+func Folder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pgtest")
 	must(t, err)
@@ -228,6 +230,9 @@ func folder(t testing.TB) string {
 			t.Error(err)
 		}
 	})
+	if as := credential(t); as != nil {
+		must(t, os.Chown(dir, int(as.Uid), int(as.Gid)))
+	}
 	return dir
 }
 
