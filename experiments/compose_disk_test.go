@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ var onDisks = []struct {
 	says  []string
 }{
 	{"disk.fill, target: {service: service-b}, with: {path: /tmp}", full, []string{"service-b-1: /tmp has 0B free of 16MiB instead of 16MiB, with 16MiB taken, and a write meets ENOSPC", "service-b-1: /tmp has 16MiB free again"}},
+	{"disk.readonly, target: {service: service-b}, with: {path: /data}", fixed, []string{"service-b-1: /data is read-only: a write of its own user meets EROFS", "service-b-1: /data can be written to again"}},
 }
 
 // inside is where a folder of service-b is seen from this machine.
@@ -31,6 +33,15 @@ func full(c composed) bool {
 		c.t.Fatal(err)
 	}
 	return st.Bavail == 0
+}
+
+// fixed says whether nothing can be written to /data of service-b.
+func fixed(c composed) bool {
+	fd, err := unix.Open(c.inside("/data"), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		err = unix.Close(fd)
+	}
+	return errors.Is(err, unix.EROFS)
 }
 
 // Faults on disks open the gate where a service bears them, and leave nothing, whoever is killed.

@@ -1,4 +1,4 @@
-// Package agent is the helper near a target that loads, fills or locks it: one job in a process of its own, told what to do over its standard input.
+// Package agent is the helper near a target that loads it or does something to its disk, its database or its links: one job in a process of its own, told what to do over its standard input.
 //
 // A conversation is lines of JSON. The first names the job and its configuration; then come the commands inject, status and revert, each answered before
 // the next is read. All three are idempotent. The end of standard input is the lease's end: whatever the job did is reverted and Serve returns. So a runner
@@ -79,6 +79,7 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 	RoundTripJob:  newRoundTrip,
 	DirectoryJob:  newDirectory,
 	DiskFillJob:   newDiskFill,
+	ReadOnlyJob:   newReadOnly,
 }
 
 // Serve is a helper's whole life: it reads the job and the commands from in, answers on out, and reverts and returns when in or ctx ends, or when the caller is silent for too long. It returns nil if the

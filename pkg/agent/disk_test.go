@@ -23,7 +23,7 @@ type disk struct {
 	root *os.File // keeps it there after the helper
 }
 
-func withDisk(t *testing.T, size string) *disk {
+func withDisk(t *testing.T, size string, env ...string) *disk {
 	t.Helper()
 	dir := t.TempDir()
 	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
@@ -32,7 +32,7 @@ func withDisk(t *testing.T, size string) *disk {
 		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
-	d := &disk{child: startWith(t, attr, "TMPFS="+size, "DIR="+dir), t: t, at: dir}
+	d := &disk{child: startWith(t, attr, append(env, "TMPFS="+size, "DIR="+dir)...), t: t, at: dir}
 	d.Client = agent.NewClient(d.in, d.out)
 	d.here = fmt.Sprintf("/proc/%d/root%s", d.id.PID, dir)
 	var st unix.Statfs_t

@@ -44,14 +44,19 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in.
+// helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in, SHARED or not.
 func helper() error {
 	if size := os.Getenv("TMPFS"); size != "" {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return err
 		}
-		if err := unix.Mount("tmpfs", os.Getenv("DIR"), "tmpfs", 0, "size="+size+",mode=1777"); err != nil {
+		if err := unix.Mount("tmpfs", os.Getenv("DIR"), "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "size="+size+",mode=1777"); err != nil {
 			return err
+		}
+		if os.Getenv("SHARED") != "" {
+			if err := unix.Mount("", os.Getenv("DIR"), "", unix.MS_SHARED, ""); err != nil {
+				return err
+			}
 		}
 	}
 	return agent.Serve(context.Background(), os.Stdin, os.Stdout)

@@ -2,11 +2,13 @@ package agent
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"chaosgate/pkg/target"
 )
@@ -23,14 +25,14 @@ type mount struct {
 	super      []string // options of the file system, wherever it is mounted
 }
 
-// mountTable is that of the calling thread, by a folder like /proc: who has left for another mount namespace finds its own only in one that it has opened before.
-func mountTable(procfs string) ([]mount, error) {
-	text, err := os.ReadFile(path.Join(procfs, "thread-self/mountinfo"))
+// mountTable is that of the calling thread.
+func mountTable(procfs *os.File) ([]mount, error) {
+	text, err := readAt(procfs, "thread-self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("read what is mounted: %w", err)
 	}
 	var all []mount
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		m, err := readMount(line)
 		if err != nil {
 			return nil, err
@@ -38,6 +40,18 @@ func mountTable(procfs string) ([]mount, error) {
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+// readAt reads a file below a directory that is open already: a thread in another mount namespace may find another one by the same path, or none.
+func readAt(dir *os.File, name string) (string, error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	return string(text), err
 }
 
 // readMount reads a line such as "36 35 98:0 /a /b rw,noatime master:1 - ext3 /dev/root rw,errors=continue".
@@ -69,17 +83,23 @@ func unescaped(text string) string {
 
 // mountOf finds what an open file lies on.
 func mountOf(f *os.File) (target.Mount, error) {
-	m, err := mountIn("/proc", f)
+	procfs, err := openDirectory("/proc")
+	if err != nil {
+		return target.Mount{}, err
+	}
+	defer procfs.Close()
+	m, err := mountIn(procfs, f)
 	return target.Mount{At: m.at, Type: m.kind, Sized: slices.ContainsFunc(m.super, func(o string) bool { return strings.HasPrefix(o, "size=") })}, err
 }
 
-func mountIn(procfs string, f *os.File) (mount, error) {
-	text, err := os.ReadFile(path.Join(procfs, "thread-self/fdinfo", strconv.Itoa(int(f.Fd()))))
+// mountIn finds the mount of an open file in the mount table of the calling thread.
+func mountIn(procfs, f *os.File) (mount, error) {
+	text, err := readAt(procfs, "thread-self/fdinfo/"+strconv.Itoa(int(f.Fd())))
 	if err != nil {
 		return mount{}, fmt.Errorf("read what %s lies on: %w", f.Name(), err)
 	}
 	id := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if _, err := fmt.Sscanf(line, "mnt_id: %d", &id); err == nil {
 			break
 		}

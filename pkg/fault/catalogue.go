@@ -201,6 +201,14 @@ func Catalogue() []Kind {
 			New:      newDiskFill, Revert: revertHosted,
 		},
 		{
+			Name:   "disk.readonly",
+			Doc:    "Makes a directory of the instance read-only, for it alone: who opens a file there to write, or makes or removes one, meets a real EROFS. What is open already can still be written to.",
+			Params: []Param{{Name: "path", Type: Path, Required: true, Doc: "a directory inside the instance, other than /, with all that is in it but what is mounted below it"}},
+			Needs:  []target.Capability{target.CanMount, target.CanHost, target.CanInspect}, Duration: DurationRequired,
+			Proof: "a write of another process with the instance's own user meets EROFS",
+			New:   newDiskReadonly, Revert: revertDiskReadonly,
+		},
+		{
 			Name: "db.lock",
 			Doc:  "Holds the database's own lock from another process or session. SQLite: on the file; the service meets a real SQLITE_BUSY. PostgreSQL: on its tables; whoever wants one waits, for as long as its lock_timeout says, and then meets a real lock_not_available.",
 			Params: []Param{

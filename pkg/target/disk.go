@@ -18,3 +18,9 @@ type DiskOwner interface {
 	// memory the file system can still take before the kernel kills for it; math.MaxInt64 if the instance has no limit.
 	OwnDisk(context.Context, Target, Mount) (int64, error)
 }
+
+// Mounter runs a helper that can change what is mounted for an instance, and for nobody else; also from a fresh process, which ends such helpers of a dead runner first.
+type Mounter interface {
+	// Mounting starts and arms a helper to which the instance's first process is number 1. An instance whose mounts cannot be told from others' is an error.
+	Mounting(ctx context.Context, t Target, job string, config any) (Helper, error)
+}

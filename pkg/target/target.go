@@ -276,5 +276,6 @@ const (
 	CanInspect  Capability = "inspect"
 	CanLimit    Capability = "limit a target's resources"
 	CanFill     Capability = "fill a disk of the target's own"
+	CanMount    Capability = "change what is mounted for the target alone"
 	CanConfine  Capability = "confine a load" // to the target, so that nobody else on the machine feels it
 )

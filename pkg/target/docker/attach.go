@@ -31,6 +31,7 @@ var (
 	_ target.Pauser    = (*attached)(nil)
 	_ target.Hoster    = (*attached)(nil)
 	_ target.OOMScorer = (*attached)(nil)
+	_ target.Mounter   = (*attached)(nil)
 
 	_ target.HelperEnder  = (*attached)(nil)
 	_ target.LinkRestorer = (*attached)(nil)

@@ -55,6 +55,7 @@ var (
 	_ target.Linker      = (*Environment)(nil)
 	_ target.Limiter     = (*Environment)(nil)
 	_ target.DiskOwner   = (*Environment)(nil)
+	_ target.Mounter     = (*Environment)(nil)
 
 	_ target.ServerFinder = (*Environment)(nil)
 )

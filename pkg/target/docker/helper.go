@@ -120,6 +120,11 @@ type helper struct {
 	id string
 }
 
+var _ target.Helper = (*helper)(nil)
+
+// ID implements target.Helper.
+func (h *helper) ID() string { return h.id }
+
 // attachTimeout bounds how long an engine may take to hand out a connection.
 const attachTimeout = 10 * time.Second
 

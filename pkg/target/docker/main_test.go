@@ -27,6 +27,7 @@ import (
 	"github.com/docker/go-connections/nat"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/fault"
 	"chaosgate/pkg/impair"
 	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/internal/testkit"
@@ -212,6 +213,8 @@ func runner() {
 	case err != nil:
 	case os.Getenv("LOAD") != "":
 		err = putToWork(e, agent.CPUJob, agent.CPUConfig{Load: 1})
+	case os.Getenv("READONLY") != "":
+		err = makeReadOnly(e, os.Getenv("READONLY"))
 	case os.Getenv("FILL") != "":
 		err = putToWork(e, agent.DiskFillJob, agent.DiskFillConfig{Path: os.Getenv("FILL")})
 	case os.Getenv("LINK") != "":
@@ -240,6 +243,26 @@ func putToWork(e *Environment, job string, config any) error {
 	if err == nil {
 		_, err = h.Call(context.Background(), agent.Inject)
 		fmt.Println("load", h.ID(), all[0].ID)
+	}
+	return err
+}
+
+// makeReadOnly has a fault on a directory of web-1, and says what undoes it.
+func makeReadOnly(e *Environment, path string) error {
+	ctx := context.Background()
+	all, err := e.Resolve(ctx, target.Selection{Services: []string{"web"}})
+	if err != nil {
+		return err
+	}
+	k, _ := fault.Find("disk.readonly")
+	f, err := k.New(fault.Request{ID: "the-step", Runtime: e, Targets: all, Params: fault.Params{"path": path}})
+	if err != nil {
+		return err
+	}
+	undos, err := f.Prepare(ctx)
+	if err == nil {
+		_, err = f.Inject(ctx)
+		fmt.Println("load", string(undos[0].Data), all[0].ID)
 	}
 	return err
 }

@@ -1,0 +1,210 @@
+package agent_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"chaosgate/pkg/agent"
+)
+
+// watched is a process with a disk of its own that looks at it.
+func watched(t *testing.T) *disk {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("it takes root to enter what is mounted for another process")
+	}
+	d := withDisk(t, "4m")
+	must(t, d.Arm(soon(t), agent.DirectoryJob, agent.DirectoryConfig{Path: d.at}))
+	return d
+}
+
+// look is what comes of a write of the process's own.
+func (d *disk) look() agent.Outcome {
+	d.t.Helper()
+	return call[agent.DirectoryStatus](d.t, d.child, agent.Status).Write
+}
+
+// mounts is what its mount table holds of the disk and below; the rest is a copy of the machine's, from which the kernel takes what others remove.
+func (d *disk) mounts() string {
+	d.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", d.id.PID))
+	must(d.t, err)
+	var own strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " "+d.at) {
+			own.WriteString(line)
+		}
+	}
+	return own.String()
+}
+
+// readOnly is a helper that makes a directory of the process read-only.
+func (d *disk) readOnly(path string) *child {
+	d.t.Helper()
+	return armed(d.t, agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: d.id.PID, Path: path})
+}
+
+func on(t *testing.T, c *child, command string) agent.ReadOnlyStatus {
+	t.Helper()
+	return call[agent.ReadOnlyStatus](t, c, command)
+}
+
+// A directory is read-only for who opens something in it, be it a mount or a part of one, and its mount table is as it was afterwards.
+func TestADirectoryIsReadOnly(t *testing.T) {
+	d := watched(t)
+	must(t, os.Mkdir(filepath.Join(d.here, "part"), 0o777))
+	must(t, os.Symlink("part", filepath.Join(d.here, "link")))
+	before := d.mounts()
+	open, err := os.Create(filepath.Join(d.here, "part", "open"))
+	must(t, err)
+	defer open.Close()
+	for path, at := range map[string]string{d.at: d.at, d.at + "/part": d.at + "/part", d.at + "/link": d.at + "/part"} {
+		file := filepath.Join(d.here, strings.TrimPrefix(at, d.at), "file")
+		write := func() error { return os.WriteFile(file, []byte("x"), 0o600) }
+		h := d.readOnly(path)
+		if s := on(t, h, agent.Status); s.On || s.Mark.At != at {
+			t.Errorf("%s: before: %+v", path, s)
+		}
+		must(t, write())
+		for range 2 {
+			for range 2 {
+				if s := on(t, h, agent.Inject); !s.On {
+					t.Errorf("%s: got %+v", path, s)
+				}
+			}
+			if err := write(); !errors.Is(err, unix.EROFS) {
+				t.Errorf("%s: a write met %v", path, err)
+			}
+			if got := d.look(); (got == agent.ReadOnly) != (at == d.at) {
+				t.Errorf("%s: it meets %s itself", path, got)
+			}
+			if _, err := open.WriteString("x"); err != nil {
+				t.Errorf("%s: what was open is met: %v", path, err)
+			}
+			if added := strings.TrimPrefix(d.mounts(), before); !strings.Contains(added, " "+at+" ro,nosuid,noexec,") || strings.Count(added, "\n") != 1 {
+				t.Errorf("%s: added to the mount table: %s", path, added)
+			}
+			for range 2 {
+				revert(t, h)
+			}
+			must(t, write())
+			if d.mounts() != before || on(t, h, agent.Status).On {
+				t.Errorf("%s: the mount table was\n%s\nand is\n%s", path, before, d.mounts())
+			}
+		}
+		on(t, h, agent.Inject)
+		must(t, h.end(t)) // the lease
+		must(t, write())
+		if d.mounts() != before || d.look() != agent.Succeeded {
+			t.Errorf("%s: after the end of the helper the mount table is\n%s", path, d.mounts())
+		}
+	}
+}
+
+// Who has had a directory open since before the fault does not meet it; who has opened it meanwhile can write there again afterwards.
+func TestADirectoryThatIsOpen(t *testing.T) {
+	d := watched(t)
+	h := d.readOnly(d.at)
+	open := func() (write func() error) {
+		dir, err := os.Open(d.here)
+		must(t, err)
+		t.Cleanup(func() { dir.Close() })
+		return func() error {
+			fd, err := unix.Openat(int(dir.Fd()), "file", unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+			if err == nil {
+				err = unix.Close(fd)
+			}
+			return err
+		}
+	}
+	before := open()
+	on(t, h, agent.Inject)
+	must(t, before())
+	meanwhile := open()
+	if err := meanwhile(); !errors.Is(err, unix.EROFS) {
+		t.Errorf("a write met %v", err)
+	}
+	revert(t, h)
+	must(t, meanwhile())
+	must(t, h.end(t))
+}
+
+// A helper that is killed leaves the directory read-only; by its mark another one takes that off, and nothing else.
+func TestWhatAKilledHelperLeavesIsTakenOff(t *testing.T) {
+	d := watched(t)
+	before := d.mounts()
+	h := d.readOnly(d.at)
+	mark := on(t, h, agent.Inject).Mark
+	must(t, h.cmd.Process.Kill())
+	_ = h.wait(t)
+	if d.look() != agent.ReadOnly {
+		t.Fatal("it went with its helper")
+	}
+	other := mark
+	other.Under++
+	for _, c := range []struct {
+		mark agent.ReadOnlyMark
+		gone bool
+	}{{other, false}, {agent.ReadOnlyMark{At: d.at + "/part", Under: mark.Under}, false}, {mark, true}, {mark, true}} {
+		clears := armed(t, agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: d.id.PID, Path: c.mark.At, Clear: &c.mark})
+		if s := on(t, clears, agent.Inject); s.On {
+			t.Errorf("%+v: got %+v", c.mark, s)
+		}
+		if gone := d.look() == agent.Succeeded; gone != c.gone {
+			t.Errorf("%+v: gone: %v", c.mark, gone)
+		}
+		must(t, clears.end(t))
+	}
+	if d.mounts() != before {
+		t.Errorf("the mount table was\n%s\nand is\n%s", before, d.mounts())
+	}
+}
+
+// What somebody else has put at the same place is not taken for one's own.
+func TestOneReadOnlyUponAnother(t *testing.T) {
+	d := watched(t)
+	before := d.mounts()
+	first, second := d.readOnly(d.at), d.readOnly(d.at)
+	on(t, first, agent.Inject)
+	_, err := second.Call(soon(t), agent.Inject)
+	wantError(t, err, "something else has been mounted at "+d.at)
+	must(t, second.end(t))
+	third := d.readOnly(d.at) // upon the first
+	on(t, third, agent.Inject)
+	_, err = first.Call(soon(t), agent.Revert)
+	wantError(t, err, "something else has been mounted at "+d.at)
+	must(t, third.end(t))
+	must(t, first.end(t))
+	if d.mounts() != before {
+		t.Errorf("the mount table was\n%s\nand is\n%s", before, d.mounts())
+	}
+}
+
+func TestWhatCannotBeMadeReadOnly(t *testing.T) {
+	d := watched(t)
+	must(t, os.WriteFile(filepath.Join(d.here, "file"), nil, 0o600))
+	common := withDisk(t, "1m", "SHARED=1")
+	for _, c := range []struct {
+		pid        int
+		path, want string
+	}{
+		{d.id.PID, "/", "/ cannot be made read-only: name a directory below it"},
+		{d.id.PID, "relative", `path is "relative"`},
+		{d.id.PID, d.at + "/none", "there is no directory "},
+		{d.id.PID, d.at + "/file", "/file is no directory"},
+		{os.Getpid(), "/tmp", "it has no mounts of its own"},
+		{common.id.PID, common.at, "is shared with others"},
+		{1 << 30, "/tmp", "enter what is mounted for process 1073741824: "},
+	} {
+		h := start(t)
+		h.Client = agent.NewClient(h.in, h.out)
+		wantError(t, h.Arm(soon(t), agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: c.pid, Path: c.path}), "job read-only: ", c.want)
+		must(t, h.end(t))
+	}
+}

@@ -1,0 +1,254 @@
+package fault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"chaosgate/pkg/agent"
+	"chaosgate/pkg/target"
+)
+
+// diskReadonly is disk.readonly: one helper changes what is mounted for the instance, and another one, which is a process of the instance's own user, tries to write.
+type diskReadonly struct {
+	instance
+	rt      target.Runtime
+	hoster  target.Hoster
+	mounter target.Mounter
+	path    string
+
+	mounting target.Helper // nil before Prepare and after the revert
+	writing  target.Helper // nil if it has ended
+	mark     readonlyUndo
+}
+
+// readonlyUndo is enough to take off what is mounted, from a fresh process.
+type readonlyUndo struct {
+	agent.ReadOnlyMark
+	Started time.Time `json:"started"` // of the instance: one that was started again has lost what was mounted
+	Writer  string    `json:"writer"`  // the helper that tries to write, by its ID
+}
+
+func newDiskReadonly(r Request) (Fault, error) {
+	hoster, err := able[target.Hoster](r.Runtime, target.CanHost)
+	if err != nil {
+		return nil, err
+	}
+	mounter, err := able[target.Mounter](r.Runtime, target.CanMount)
+	if err != nil {
+		return nil, err
+	}
+	return eachInstance(r, func(i instance) (subject, error) {
+		return &diskReadonly{instance: i, rt: r.Runtime, hoster: hoster, mounter: mounter, path: r.Params.Text("path")}, nil
+	})
+}
+
+// firstProcess is the number of an instance's first process to a helper that mounts.
+const firstProcess = 1
+
+// Prepare implements Fault.
+func (d *diskReadonly) Prepare(ctx context.Context) ([]target.Undo, error) {
+	if err := d.look(ctx); err != nil {
+		return nil, err
+	}
+	now, err := d.write(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if now.Write == agent.ReadOnly {
+		return nil, fmt.Errorf("%s is read-only already, so the fault would prove nothing", d.path)
+	}
+	if now.Write != agent.Succeeded {
+		return nil, fmt.Errorf("its own user cannot write at %s, so it would not feel the fault: %s", d.path, now.Text)
+	}
+	if d.mounting, err = d.mounter.Mounting(ctx, d.Target, agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: firstProcess, Path: d.path}); err != nil {
+		return nil, err
+	}
+	s, err := answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Status)
+	if err != nil {
+		return nil, err
+	}
+	d.mark = readonlyUndo{ReadOnlyMark: s.Mark, Started: d.before.Started, Writer: d.writing.ID()}
+	return d.undo("disk.readonly", d.mark, rollback)
+}
+
+// write tries to write as a process of the instance. One that has ended, with the instance or by itself, is replaced.
+func (d *diskReadonly) write(ctx context.Context) (agent.DirectoryStatus, error) {
+	if d.writing != nil {
+		now, err := answerOf[agent.DirectoryStatus](ctx, d.writing, agent.Status)
+		if !errors.Is(err, agent.ErrEnded) {
+			return now, err
+		}
+		if err := d.letGo(ctx); err != nil {
+			return now, err
+		}
+	}
+	h, err := d.hoster.Host(ctx, d.Target, agent.DirectoryJob, agent.DirectoryConfig{Path: d.path})
+	if err != nil {
+		return agent.DirectoryStatus{}, err
+	}
+	d.writing = h
+	return answerOf[agent.DirectoryStatus](ctx, h, agent.Status)
+}
+
+// letGo ends who tries to write.
+func (d *diskReadonly) letGo(ctx context.Context) error {
+	if d.writing == nil {
+		return nil
+	}
+	h := d.writing
+	d.writing = nil
+	if err := h.Close(ctx); err != nil && !errors.Is(err, agent.ErrEnded) {
+		return err
+	}
+	return nil
+}
+
+// Inject implements Fault.
+func (d *diskReadonly) Inject(ctx context.Context) (Effect, error) {
+	before := d.before
+	if err := d.look(ctx); err != nil {
+		return Effect{}, err
+	}
+	if !before.Started.Equal(d.before.Started) {
+		return Effect{}, errors.New("it was started again since the fault was prepared")
+	}
+	d.touched = true
+	if _, err := answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Inject); err != nil {
+		return Effect{}, err
+	}
+	return d.measure(ctx)
+}
+
+// measure tells what comes of a write.
+func (d *diskReadonly) measure(ctx context.Context) (Effect, error) {
+	now, err := d.write(ctx)
+	if err != nil {
+		return Effect{}, err
+	}
+	switch {
+	case now.Write == agent.ReadOnly:
+		return Effect{Proven: true, Summary: fmt.Sprintf("%s: %s is read-only: a write of its own user meets EROFS", d.Instance, d.path)}, nil
+	case now.Write == agent.Succeeded && !d.touched:
+		return Effect{Summary: fmt.Sprintf("%s: %s can be written to", d.Instance, d.path)}, nil
+	case now.Write == agent.Succeeded:
+		return Effect{Summary: fmt.Sprintf("%s: %s can be written to all the same", d.Instance, d.path)}, nil
+	}
+	return Effect{Summary: fmt.Sprintf("%s: a write at %s should meet EROFS, but met: %s", d.Instance, d.path, now.Text)}, nil
+}
+
+// Check implements Fault. What is mounted stays if only its helper is gone, so it is the write that counts.
+func (d *diskReadonly) Check(ctx context.Context) (Effect, error) {
+	st, err := d.inspect(ctx)
+	if err != nil {
+		return Effect{}, err
+	}
+	if !st.Running {
+		return d.withFate(ctx, Effect{Summary: fmt.Sprintf("%s: it does not run, and nobody can write at %s", d.Instance, d.path)})
+	}
+	e, err := d.measure(ctx)
+	if err != nil {
+		return e, err
+	}
+	return d.withFate(ctx, e)
+}
+
+// Revert implements Fault. A helper that cannot take off what it has mounted, because it is gone or for any other reason, leaves that to another one.
+func (d *diskReadonly) Revert(ctx context.Context) (Effect, error) {
+	if d.mounting != nil {
+		failed := d.takeOff(ctx)
+		if failed != nil && d.touched {
+			if err := takeOffAnew(ctx, d.rt, d.Ref, d.mark); err != nil {
+				return Effect{}, errors.Join(err, failed)
+			}
+		}
+		d.mounting = nil // one that has mounted nothing may be gone for any reason
+	}
+	if !d.touched {
+		return d.untouched(), d.letGo(ctx)
+	}
+	e, err := d.writable(ctx)
+	return e, errors.Join(err, d.letGo(ctx))
+}
+
+// takeOff has the helper take off what it has mounted, and ends it.
+func (d *diskReadonly) takeOff(ctx context.Context) error {
+	_, err := d.mounting.Call(ctx, agent.Revert)
+	if err == nil {
+		err = off(answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Status))
+	}
+	return errors.Join(err, d.mounting.Close(ctx))
+}
+
+// off is an error if something is mounted still.
+func off(s agent.ReadOnlyStatus, err error) error {
+	if err == nil && s.On {
+		err = fmt.Errorf("%s is mounted read-only still", s.Mark.At)
+	}
+	return err
+}
+
+// writable reads back what comes of a write now.
+func (d *diskReadonly) writable(ctx context.Context) (Effect, error) {
+	if gone, err := lostMounts(ctx, d.instance, d.mark.Started); gone || err != nil {
+		return Effect{Proven: gone, Summary: d.Instance + ": it has ended or was started again meanwhile, and what was mounted for it is gone with that"}, err
+	}
+	now, err := d.write(ctx)
+	switch {
+	case err != nil:
+		return Effect{}, err
+	case now.Write == agent.Succeeded:
+		return Effect{Proven: true, Summary: fmt.Sprintf("%s: %s can be written to again", d.Instance, d.path)}, nil
+	}
+	return Effect{Proven: now.Write != agent.ReadOnly, Summary: fmt.Sprintf("%s: what was mounted at %s is taken off; a write meets: %s", d.Instance, d.path, now.Text)}, nil
+}
+
+// lostMounts says whether what was mounted for an instance has gone with the start of that time.
+func lostMounts(ctx context.Context, i instance, started time.Time) (bool, error) {
+	now, err := i.inspect(ctx)
+	if errors.Is(err, target.ErrGone) {
+		return true, nil
+	}
+	return err == nil && (!now.Running || !now.Started.Equal(started)), err
+}
+
+// takeOffAnew has another helper take off what was mounted, and verify that.
+func takeOffAnew(ctx context.Context, rt target.Runtime, ref target.Ref, u readonlyUndo) error {
+	i, err := newInstance(Request{Runtime: rt}, target.Target{Ref: ref})
+	if err != nil {
+		return err
+	}
+	if gone, err := lostMounts(ctx, i, u.Started); gone || err != nil {
+		return err
+	}
+	mounter, err := able[target.Mounter](rt, target.CanMount)
+	if err != nil {
+		return err
+	}
+	h, err := mounter.Mounting(ctx, i.Target, agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: firstProcess, Path: u.At, Clear: &u.ReadOnlyMark})
+	if err != nil {
+		return err
+	}
+	return errors.Join(off(answerOf[agent.ReadOnlyStatus](ctx, h, agent.Inject)), h.Close(ctx))
+}
+
+// revertDiskReadonly takes off what a dead runner has mounted, and sees that its helper in the instance is at work no more.
+func revertDiskReadonly(ctx context.Context, rt target.Runtime, data json.RawMessage, ref target.Ref) error {
+	var u readonlyUndo
+	if err := json.Unmarshal(data, &u); err != nil {
+		return fmt.Errorf("read the undo: %w", err)
+	}
+	if u.At == "" || u.Under == 0 {
+		return errors.New("the undo names nothing that is mounted")
+	}
+	err := takeOffAnew(ctx, rt, ref, u)
+	if errors.Is(err, target.ErrGone) {
+		err = nil
+	}
+	if u.Writer != "" {
+		err = errors.Join(err, endHelper(ctx, rt, helperUndo{Helper: u.Writer}, ref))
+	}
+	return err
+}
