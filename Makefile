@@ -43,9 +43,10 @@ repeated: ## the shipped experiments a hundred times, and thirty times with a bu
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 100
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 30 -repeated.busy 1
 
-compose: ## every experiment on the project's own Compose file, and a hundred kills there at random moments; half an hour, needs Docker
+compose: ## every experiment on the project's own Compose file, a hundred kills there at random moments, and forty ends of an engine; three quarters of an hour, needs Docker
 	go test ./experiments -run TestTheSameFilesOnCompose -v -timeout 1h -args -compose.runs all
 	go test ./experiments -run TestKilledOnCompose -v -timeout 2h -args -compose.kills 100
+	go test ./experiments -run TestTheEngineEndsAtAnyMoment -v -timeout 2h -args -compose.engine-kills 40
 
 lint:
 	.ci/lint

@@ -58,6 +58,24 @@ func TestAServiceThatFallsByItselfHasNoSteadyState(t *testing.T) {
 	l.never("inject hit")
 }
 
+// An environment that is lost from sight ends the experiment, also in the middle of a fault, and closes the gate whatever is seen later.
+func TestALostEnvironmentEndsTheExperiment(t *testing.T) {
+	loss := target.Event{Type: target.Lost, Detail: "it went away"}
+	l := newLab(t)
+	l.onInject = func() { l.events <- loss }
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", plan.Duration(time.Minute))), Inject)
+	closedWith(t, v, verdict.ExitError, "environment-lost")
+	l.before("inject hit", "revert hit", "down")
+
+	l = newLab(t)
+	l.events <- loss
+	p := labPlan(faultStep("hit", ms))
+	p.SteadyFor = 500 * ms
+	v, _ = l.run(t.Context(), p, Inject)
+	closedWith(t, v, verdict.ExitError, "environment-lost")
+	l.never("inject hit")
+}
+
 func TestTroubleWithAFault(t *testing.T) {
 	trouble := errors.New("trouble")
 	for name, c := range map[string]struct {

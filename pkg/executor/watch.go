@@ -43,6 +43,10 @@ func (x *experiment) watchInstances(context.Context) *watch {
 	go func() {
 		defer close(w.done)
 		for e := range x.env.Events() {
+			if e.Type == target.Lost {
+				x.judgeLoss(w, e)
+				continue
+			}
 			x.note(journal.InstanceEvent, "", 0, e)
 			x.judgeInstance(w, e)
 		}
@@ -70,6 +74,12 @@ func (x *experiment) judgeInstance(w *watch, e target.Event) {
 	reason := fmt.Sprintf("%s ended by itself before anything was injected: %s", e.Instance, e.Detail)
 	x.find("unexpected-exit", e, reason, verdict.Inconclusive.String())
 	w.cancel(abortError{journal.AbortInfo{Cause: "steady-state", By: e.Instance, Reason: reason}})
+}
+
+// judgeLoss ends the experiment when its environment is lost from sight, whatever comes of it: from then on nothing can be told apart from what that has done.
+func (x *experiment) judgeLoss(w *watch, e target.Event) {
+	x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "environment-lost", Subject: x.plan.Environment, Message: e.Detail, At: e.Time, Closes: verdict.Error.String()})
+	w.cancel(abortError{journal.AbortInfo{Cause: "error", Reason: "the environment was lost from sight"}})
 }
 
 func (x *experiment) find(kind string, e target.Event, message, closes string) {

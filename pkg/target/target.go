@@ -90,6 +90,8 @@ const (
 	Ready   EventType = "ready"
 	Exited  EventType = "exited"  // by itself, by a fault or by the kernel; Detail says which as far as known
 	GaveUp  EventType = "gave-up" // the restart policy will not start it again
+	// Lost is of the environment as a whole, and of no instance: who holds the instances cannot be reached, so what happens to them is not known.
+	Lost EventType = "lost"
 )
 
 // Event is one thing that happened to an instance.

@@ -153,8 +153,8 @@ func (e Endpoint) name() string {
 }
 
 // connect makes a client; it does not dial.
-func (e Endpoint) connect() (*client.Client, error) {
-	opts := []client.Opt{client.WithHost(e.Host), client.WithAPIVersionNegotiation()}
+func (e Endpoint) connect(more ...client.Opt) (*client.Client, error) {
+	opts := append([]client.Opt{client.WithHost(e.Host), client.WithAPIVersionNegotiation()}, more...)
 	if e.Certs != "" {
 		config, err := tlsconfig.Client(tlsconfig.Options{
 			CAFile: filepath.Join(e.Certs, "ca.pem"), CertFile: filepath.Join(e.Certs, "cert.pem"), KeyFile: filepath.Join(e.Certs, "key.pem"),
@@ -177,8 +177,8 @@ func (e Endpoint) connect() (*client.Client, error) {
 const pingTimeout = 10 * time.Second
 
 // meet connects and finds out whether this is an engine that we know to handle.
-func (e Endpoint) meet(ctx context.Context) (*client.Client, system.Info, error) {
-	c, err := e.connect()
+func (e Endpoint) meet(ctx context.Context, more ...client.Opt) (*client.Client, system.Info, error) {
+	c, err := e.connect(more...)
 	if err != nil {
 		return nil, system.Info{}, err
 	}

@@ -33,6 +33,7 @@ type Environment struct {
 	unwatch   func()        // ends the watching of events and waits for it
 	hosts     *hosts        // once the engine is met
 	unsettled time.Duration // how long parts of the experiment's own project may still come to be, because its start was cut short
+	loss      sync.Once
 
 	mu    sync.Mutex
 	armed map[string]*helper // by instance and signal
@@ -159,10 +160,15 @@ func (e *Environment) begin(ctx context.Context, record target.RecordUndo) (err 
 
 // meet connects to the engine.
 func (e *Environment) meet(ctx context.Context) error {
-	engine, info, err := e.opts.Endpoint.meet(ctx)
+	there, err := e.opts.Endpoint.attend(e.lost)
 	if err != nil {
 		return err
 	}
+	engine, info, err := e.opts.Endpoint.meet(ctx, client.WithDialContext(there.dial))
+	if err != nil {
+		return err
+	}
+	there.meet()
 	e.engine, e.engineID, e.cpus, e.hosts = engine, info.ID, info.NCPU, newHosts(e.opts.Helpers, engine, e.id)
 	e.since, err = engineClock(info)
 	e.heard = e.since

@@ -11,7 +11,6 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
-	"github.com/docker/docker/api/types/filters"
 
 	"chaosgate/pkg/target"
 )
@@ -41,7 +40,13 @@ func (e *Environment) watch() (stop func()) {
 			}
 		}
 	})
-	return func() { cancel(); w.all.Wait() }
+	return func() {
+		cancel()
+		w.all.Wait()
+		if w.broken {
+			w.ask()
+		}
+	}
 }
 
 // audible is nil if the engine tells of events.
@@ -67,33 +72,60 @@ type watcher struct {
 	ctx   context.Context //nolint:containedctx // of the polls for readiness, which events begin
 	all   sync.WaitGroup
 	since time.Time // of the last event that was told, by the engine's clock
+
+	witness  bool // that was an event, and not the beginning
+	recalled bool // and the engine has told it once more
+	heard    int  // events, since it was asked
+	broken   bool // the engine has stopped telling, and was not asked since
 }
 
 // listen hears what has happened meanwhile, compares that with how the instances are, since an engine forgets its events when it is started anew and keeps only the last few
 // hundred at any time, and then tells what the engine says until it stops saying anything.
 func (w *watcher) listen(ctx context.Context) {
-	info, err := w.env.engine.Info(ctx)
-	if err != nil {
-		return
-	}
-	now, err := engineClock(info)
-	if err != nil || !w.hear(ctx, now) {
+	if !w.catchUp(ctx) {
 		return
 	}
 	w.compare(ctx)
 	w.hear(ctx, time.Time{})
+	w.broken = ctx.Err() == nil
 }
 
-// hear tells the engine's events since the last, up to a moment or, if that is zero, until the engine stops; it answers whether all of them were heard.
-func (w *watcher) hear(ctx context.Context, until time.Time) bool {
-	o := events.ListOptions{
-		Since: stamp(w.since.Add(time.Nanosecond)),
-		Filters: filters.NewArgs(
-			filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", labelProject+"="+w.env.opts.Project),
-			filters.Arg("event", string(events.ActionStart)), filters.Arg("event", string(events.ActionDie)),
-			filters.Arg("event", string(events.ActionOOM)), filters.Arg("event", string(events.ActionDestroy)),
-		),
+// catchUp hears what has happened since the last event, and answers whether it has. An engine that does not know that event any more was started anew: it forgets only the
+// oldest of a few hundred.
+func (w *watcher) catchUp(ctx context.Context) bool {
+	info, err := w.env.engine.Info(ctx)
+	if err != nil {
+		return false
 	}
+	now, err := engineClock(info)
+	witness := w.witness
+	w.recalled, w.heard = false, 0
+	if err != nil || !w.hear(ctx, now) {
+		return false
+	}
+	if witness && !w.recalled && w.heard < remembered {
+		w.env.lost(errStartedAnew)
+	}
+	w.broken = false
+	return true
+}
+
+// remembered is how many events an engine keeps at least: of more than that it may have forgotten the first without having been away.
+const remembered = 256
+
+var errStartedAnew = errors.New("it was started anew")
+
+// ask catches up at the end with an engine that had stopped telling right before.
+func (w *watcher) ask() {
+	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	defer cancel()
+	w.catchUp(ctx)
+}
+
+// hear tells the engine's events since the last, up to a moment or, if that is zero, until the engine stops; it answers whether all of them were heard. It hears all that the
+// engine tells, so that it knows one that cannot be forgotten yet.
+func (w *watcher) hear(ctx context.Context, until time.Time) bool {
+	o := events.ListOptions{Since: stamp(w.since)}
 	if !until.IsZero() {
 		o.Until = stamp(until)
 	}
@@ -101,7 +133,13 @@ func (w *watcher) hear(ctx context.Context, until time.Time) bool {
 	for {
 		select {
 		case m := <-messages:
-			w.since = time.Unix(0, m.TimeNano)
+			w.heard++
+			at := time.Unix(0, m.TimeNano)
+			if w.witness && at.Equal(w.since) {
+				w.recalled = true
+				continue
+			}
+			w.since, w.witness = at, true
 			for _, i := range w.env.instances {
 				if i.id == m.Actor.ID {
 					w.tell(ctx, i, m)
