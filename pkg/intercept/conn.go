@@ -20,15 +20,16 @@ type carried struct {
 	net.Conn // the caller's
 	p        *Proxy
 	ours     bool
-	near     *net.TCPConn  // the caller's as well
-	from     *bufio.Reader // what it has said first was looked at
-	far      *net.TCPConn
+	near     *net.TCPConn    // the caller's as well
+	from     *bufio.Reader   // what it has said first was looked at
+	to       string          // the callee's address
 	way      *http.Transport // over far
-	used     atomic.Bool     // far is
 	answer   http.Header     // of the request that is under way
 	ended    chan struct{}
 
 	mu     sync.Mutex
+	far    *net.TCPConn
+	used   bool // far is, by way
 	ending bool
 	rests  bool // no request is under way
 	lone   bool // the callee's connection has ended
@@ -39,7 +40,7 @@ type carriedKey struct{}
 func of(ctx context.Context) *carried { return ctx.Value(carriedKey{}).(*carried) }
 
 func newCarried(p *Proxy, near, far *net.TCPConn) *carried {
-	c := &carried{Conn: near, p: p, ours: p.ours(near.RemoteAddr()), near: near, far: far, ended: make(chan struct{}), rests: true}
+	c := &carried{Conn: near, p: p, ours: p.ours(near.RemoteAddr()), near: near, far: far, to: far.RemoteAddr().String(), ended: make(chan struct{}), rests: true}
 	c.from = bufio.NewReader(near)
 	c.way = &http.Transport{DialContext: c.dial, DisableCompression: true, ExpectContinueTimeout: expectLimit}
 	return c
@@ -47,22 +48,46 @@ func newCarried(p *Proxy, near, far *net.TCPConn) *carried {
 
 var errGone = errors.New("the callee has ended the connection")
 
-// dial hands out the only connection to the callee that there is.
-func (c *carried) dial(context.Context, string, string) (net.Conn, error) {
-	if c.used.Swap(true) {
+// dial hands out the connection to the callee. A transport lets go of one that it could use if the machine is so busy that it does not know in time; then there is another.
+func (c *carried) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending || c.lone {
 		return nil, errGone
 	}
-	return callee{c.far, c}, nil
+	if c.used {
+		var d net.Dialer
+		far, err := d.DialContext(ctx, "tcp", c.to)
+		if err != nil {
+			return nil, err
+		}
+		c.far = far.(*net.TCPConn)
+	}
+	c.used = true
+	return &callee{Conn: c.far, of: c}, nil
 }
 
-// callee is the other connection. Its end is the end of both, once no request is under way.
+// callee is the other connection. If the callee ends it, that is the end of both, once no request is under way.
 type callee struct {
 	net.Conn
 	of *carried
+	ex atomic.Bool // the callee has ended it
 }
 
-func (f callee) Close() error {
+func (f *callee) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	if err != nil {
+		f.ex.Store(true)
+	}
+	return n, err
+}
+
+func (f *callee) Close() error {
+	ended := f.ex.Load()
 	err := f.Conn.Close()
+	if !ended {
+		return err
+	}
 	f.of.mu.Lock()
 	f.of.lone = true
 	rests := f.of.rests
@@ -93,9 +118,12 @@ func (c *carried) Read(b []byte) (int, error) {
 }
 
 func (c *carried) Write(b []byte) (int, error) {
+	if !c.ours {
+		c.p.out.Add(int64(len(b))) // before the caller can know of it
+	}
 	n, err := c.Conn.Write(b)
 	if !c.ours {
-		c.p.out.Add(int64(n))
+		c.p.out.Add(int64(n - len(b)))
 	}
 	return n, err
 }
@@ -134,13 +162,13 @@ func (c *carried) reset() {
 // finish ends the connection to the callee, and then the caller's, once.
 func (c *carried) finish(near func()) {
 	c.mu.Lock()
-	ending := c.ending
+	ending, far := c.ending, c.far
 	c.ending = true
 	c.mu.Unlock()
 	if ending {
 		return
 	}
-	_ = c.far.Close() // it fails only if it is closed; what is on top of it sees that
+	_ = far.Close() // it fails only if it is closed; what is on top of it sees that
 	near()
 }
 

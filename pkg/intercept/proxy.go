@@ -182,7 +182,7 @@ func (p *Proxy) Stop() error {
 
 // rewrite gives a request the form in which it came.
 func rewrite(r *httputil.ProxyRequest) {
-	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.RawQuery = "http", of(r.In.Context()).far.RemoteAddr().String(), r.In.URL.RawQuery
+	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.RawQuery = "http", of(r.In.Context()).to, r.In.URL.RawQuery
 	r.Out.Host, r.Out.Close, r.Out.Trailer = r.In.Host, r.In.Close, r.In.Trailer
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values, ok := r.In.Header[name]; ok {

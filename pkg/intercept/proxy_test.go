@@ -392,3 +392,54 @@ func TestStop(t *testing.T) {
 		t.Errorf("a connection that comes too late: %v", err)
 	}
 }
+
+// A transport that lets go of its connection, though the callee has not ended it, gets another one; after the callee's end there is none.
+func TestAnotherConnectionToTheCallee(t *testing.T) {
+	back, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer back.Close()
+	accepted := make(chan net.Conn, 2)
+	go func() {
+		for range 2 {
+			if c, err := back.Accept(); err == nil {
+				accepted <- c
+			}
+		}
+	}()
+	p, err := New(Fault{Probability: 1, Status: 500}, func(net.Addr) bool { return false })
+	must(t, err)
+	defer func() { must(t, p.Stop()) }()
+	near, far := pipe(t), func() *net.TCPConn {
+		c, err := net.Dial("tcp", back.Addr().String())
+		must(t, err)
+		return c.(*net.TCPConn)
+	}()
+	c := newCarried(p, near, far)
+	first, err := c.dial(soon(t), "", "")
+	must(t, err)
+	must(t, first.Close())
+	_ = (<-accepted).Close()
+	second, err := c.dial(soon(t), "", "")
+	must(t, err)
+	_ = (<-accepted).Close()
+	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the callee has ended it: %v", err)
+	}
+	must(t, second.Close())
+	if _, err := c.dial(soon(t), "", ""); !errors.Is(err, errGone) {
+		t.Errorf("after the callee's end: %v", err)
+	}
+	<-c.ended // as no request was under way
+}
+
+// pipe is an end of a connection whose other end is kept open.
+func pipe(t *testing.T) *net.TCPConn {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	raw(t, l.Addr().String())
+	c, err := l.Accept()
+	must(t, err)
+	return c.(*net.TCPConn)
+}
