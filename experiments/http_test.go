@@ -47,12 +47,18 @@ func TestFaultsOnRequests(t *testing.T) {
 		t.Skip("runs an experiment twice, a quarter of a minute")
 	}
 	program, file := chaos(t), requestsFile(t)
-	code, r, said := decided(t, program, file)
-	if code != 0 || r.Gate != "OPEN" {
-		t.Errorf("exit code %d, gate %s:\n%s", code, r.Gate, said)
-	}
-	code, r, said = decided(t, program, "--weakened", "no-fallback", file)
-	if code != 1 || r.Gate != "CLOSED" || !strings.Contains(said, "no-errors FAIL") {
-		t.Errorf("without the fallback: exit code %d, gate %s:\n%s", code, r.Gate, said)
-	}
+	t.Run("as they are", func(t *testing.T) {
+		t.Parallel()
+		code, r, said := decided(t, program, file)
+		if code != 0 || r.Gate != "OPEN" {
+			t.Errorf("exit code %d, gate %s:\n%s", code, r.Gate, said)
+		}
+	})
+	t.Run("without the fallback", func(t *testing.T) {
+		t.Parallel()
+		code, r, said := decided(t, program, "--weakened", "no-fallback", file)
+		if code != 1 || r.Gate != "CLOSED" || !strings.Contains(said, "no-errors FAIL") {
+			t.Errorf("exit code %d, gate %s:\n%s", code, r.Gate, said)
+		}
+	})
 }

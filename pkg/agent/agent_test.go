@@ -35,7 +35,7 @@ func TestConversation(t *testing.T) {
 		},
 		"an unknown job": {
 			[]string{`{"id":1,"job":"memori"}`, `{"id":2,"command":"inject"}`, arm},
-			[]string{`there is no job \"memori\"; there are cpu, directory, disk-fill, link, memory, oom-score, read-only, round-trip, self, signal, sqlite, sqlite-lock`, `there is no job \"\"`, `"ok":true`},
+			[]string{`there is no job \"memori\"; there are cpu, directory, disk-fill, http, link, memory, oom-score, read-only, round-trip, self, signal, sqlite, sqlite-lock`, `there is no job \"\"`, `"ok":true`},
 		},
 		"an unknown command":   {[]string{arm, `{"id":2,"command":"stop"}`}, []string{`"ok":true`, `there is no command \"stop\"; there are inject, status and revert`}},
 		"an unknown key":       {[]string{`{"id":1,"job":"cpu","config":{"load":1,"lod":2}}`}, []string{`"error":"job cpu: its configuration cannot be read: json: unknown field \"lod\""`}},
