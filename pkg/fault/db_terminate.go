@@ -90,9 +90,9 @@ func (d *dbTerminate) Check(ctx context.Context) (Effect, error) {
 
 // Revert implements Fault.
 func (d *dbTerminate) Revert(ctx context.Context) (Effect, error) {
-	d.sweeping.End()
+	ended := d.sweeping.End(ctx)
 	if d.once {
-		return d.reverted(ctx, nil, "nothing to revert: who has lost a session may have another")
+		return d.reverted(ctx, ended, "nothing to revert: who has lost a session may have another")
 	}
-	return d.reverted(ctx, nil, "sessions are let live again")
+	return d.reverted(ctx, ended, "sessions are let live again")
 }

@@ -108,12 +108,10 @@ func (o *onServer) eye(ctx context.Context) (*postgres.Session, error) {
 	return s, nil
 }
 
-// end verifies that none of the fault's sessions is left, after what they did has been ended. It is idempotent.
+// end verifies that none of the fault's sessions is left, after what they did has been ended: with the session that looks, as others may have taken all connections since.
+// It is idempotent.
 func (o *onServer) end(ctx context.Context) error {
-	if err := o.looker.Close(ctx); err != nil {
-		return err
-	}
-	return o.client.EndSessions(ctx)
+	return errors.Join(o.client.EndSessions(ctx, o.looker), o.looker.Close(ctx))
 }
 
 // reverted is the revert of all faults on servers but for what they say.
@@ -140,7 +138,7 @@ func revertSessions(ctx context.Context, rt target.Runtime, data json.RawMessage
 	if err != nil {
 		return err
 	}
-	return client.EndSessions(ctx)
+	return client.EndSessions(ctx, nil)
 }
 
 // revertDatabaseLock takes back db.lock, on a file or on a server.

@@ -438,7 +438,7 @@ func TestAKilledRunnerLeavesNoSession(t *testing.T) {
 			eventually(t, "it is felt", func() bool { return try(t, s, "INSERT INTO a VALUES (1)") == meets })
 			must(t, cmd.Process.Kill())
 			_ = cmd.Wait()
-			must(t, clientAt(s.URL("chaos", "orders")).EndSessions(soon(t)))
+			must(t, clientAt(s.URL("chaos", "orders")).EndSessions(soon(t), nil))
 			if got := try(t, s, "INSERT INTO a VALUES (1)"); got != "" {
 				t.Errorf("a write meets %s", got)
 			}

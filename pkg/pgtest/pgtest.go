@@ -4,6 +4,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -33,11 +34,12 @@ const readyWithin = 60 * time.Second
 type Server struct {
 	Port int
 
-	t    testing.TB
-	args []string
-	as   *syscall.Credential
-	cmd  *exec.Cmd
-	dir  string
+	t     testing.TB
+	args  []string
+	as    *syscall.Credential
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when cmd has ended
+	dir   string
 }
 
 // Programs is the folder of the server's programs. Where they are not installed the test is skipped, in CI it fails.
@@ -66,6 +68,7 @@ func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	bin := Programs(t)
 	s := &Server{t: t, Port: freePort(t), as: credential(t), dir: Folder(t)}
+	t.Cleanup(s.Kill)
 	data := filepath.Join(s.dir, "data")
 	if out, err := s.command(filepath.Join(bin, "initdb"), "-D", data, "-U", "admin", "--auth=trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
@@ -73,43 +76,69 @@ func Start(t testing.TB, settings ...string) *Server {
 	rules := "host all admin 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 	must(t, os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600))
 	s.args = []string{
-		filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(s.Port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+		filepath.Join(bin, "postgres"), "-D", data, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 		"-c", "fsync=off", "-c", fmt.Sprintf("max_connections=%d", Connections), "-c", "shared_buffers=16MB",
 	}
 	for _, setting := range settings {
 		s.args = append(s.args, "-c", setting)
 	}
-	s.Run()
-	t.Cleanup(s.Kill)
+	const tries = 5 // somebody may take the port before the server does
+	for n := 1; ; n++ {
+		err := s.begin()
+		if err == nil {
+			break
+		}
+		if n == tries {
+			t.Fatal(err)
+		}
+		s.Kill()
+		s.Port = freePort(t)
+	}
 	s.Exec("postgres", fmt.Sprintf("CREATE ROLE service LOGIN PASSWORD '%[1]s'; CREATE ROLE chaos LOGIN PASSWORD '%[1]s'; GRANT pg_signal_backend, pg_read_all_stats TO chaos", Password))
 	s.Exec("postgres", "CREATE DATABASE orders OWNER service")
 	s.Exec("orders", "GRANT ALL ON SCHEMA public TO service; ALTER DEFAULT PRIVILEGES FOR ROLE service GRANT SELECT, UPDATE ON TABLES TO chaos")
 	return s
 }
 
-// Run starts the server, again after a Kill, and returns when it takes connections.
+// Run starts the server again after a Kill, and returns when it takes connections.
 func (s *Server) Run() {
 	s.t.Helper()
+	must(s.t, s.begin())
+}
+
+// begin starts the server and waits until it takes connections, or has ended.
+func (s *Server) begin() error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	must(s.t, err)
+	if err != nil {
+		return err
+	}
 	defer log.Close()
-	s.cmd = s.command(s.args[0], s.args[1:]...)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	must(s.t, s.cmd.Start())
+	cmd := s.command(s.args[0], append(s.args[1:], "-p", strconv.Itoa(s.Port))...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	s.cmd, s.ended = cmd, ended
+	go func() {
+		_ = cmd.Wait() // its log says why
+		close(ended)
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, s.URL("admin", "postgres"))
 		if err == nil {
-			must(s.t, conn.Close(ctx))
-			return
+			return conn.Close(ctx)
 		}
 		select {
+		case <-ended:
 		case <-ctx.Done():
-			text, _ := os.ReadFile(log.Name())
-			s.t.Fatalf("the server is not ready: %v\n%s", err, text)
 		case <-time.After(20 * time.Millisecond):
+			continue
 		}
+		text, _ := os.ReadFile(log.Name())
+		return fmt.Errorf("the server is not ready: %w\n%s", err, text)
 	}
 }
 
@@ -119,7 +148,7 @@ func (s *Server) Kill() {
 		return
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended
-	_ = s.cmd.Wait()
+	<-s.ended
 	s.cmd = nil
 }
 
@@ -188,7 +217,7 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true, Pdeathsig: syscall.SIGQUIT} // a test that is killed leaves no server
 	return cmd
 }
 
@@ -236,12 +265,19 @@ func Folder(t testing.TB) string {
 	return dir
 }
 
+// freePort is one below those that a kernel usually gives to outgoing connections, so that it is still free when the server comes back to it.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	const first, span = 15_000, 12_000
+	for range 50 {
+		port := first + rand.IntN(span)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			must(t, l.Close())
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 func must(t testing.TB, err error) {

@@ -15,15 +15,14 @@ const goneWithin = 10 * time.Second
 // undoName is that of sessions that only take something back.
 const undoName = Prefix + "undo"
 
-// EndSessions ends the sessions of this name, and returns when the server shows none of them and so nothing that they held: locks and connections go before a session does.
-// It is idempotent. A server that is full is asked again until somebody leaves it.
-func (c Client) EndSessions(ctx context.Context) error {
+// EndSessions ends the sessions of this name but the one that asks, and returns when the server shows none of them and so nothing that they held: locks and connections go
+// before a session does. By is a session to ask with; nil, or one that has ended: a new one, for which a server that is full is asked again until somebody leaves it. It is
+// idempotent.
+func (c Client) EndSessions(ctx context.Context, by *Session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, goneWithin, fmt.Errorf("not after %v", goneWithin))
 	defer cancel()
-	name := c.Name
-	c.Name = undoName
 	for {
-		left, err := c.endOnce(ctx, name)
+		left, err := c.endOnce(ctx, by)
 		switch {
 		case errors.Is(err, target.ErrGone):
 			return nil // the server, with its sessions
@@ -33,21 +32,27 @@ func (c Client) EndSessions(ctx context.Context) error {
 			return nil
 		}
 		if waited := pause(ctx); waited != nil {
-			return errors.Join(fmt.Errorf("%s: its sessions named %s are still there: %w", c.Server.URL, name, waited), err)
+			return errors.Join(fmt.Errorf("%s: its sessions named %s are still there: %w", c.Server.URL, c.Name, waited), err)
 		}
 	}
 }
 
-// endOnce ends the sessions of a name and answers how many there were.
-func (c Client) endOnce(ctx context.Context, name string) (left int, err error) {
+// endOnce ends the sessions and answers how many there were.
+func (c Client) endOnce(ctx context.Context, by *Session) (left int, err error) {
+	const end = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()`
+	if by.Alive() {
+		if err := by.ask(ctx, end, []any{c.Name}, &left); err == nil || by.Alive() {
+			return left, err
+		}
+	}
+	name := c.Name
+	c.Name = undoName
 	s, err := c.Open(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer s.Close(ctx)
-	err = s.ask(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-		WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()`, []any{name}, &left)
-	if err != nil {
+	if err := s.ask(ctx, end, []any{name}, &left); err != nil {
 		return 0, fmt.Errorf("%s: end the sessions named %s: %w", c.Server.URL, name, err)
 	}
 	return left, nil

@@ -53,8 +53,9 @@ func (s Sweep) Gone(ctx context.Context, by *Session) (bool, error) {
 
 // Sweeping ends each new session of others.
 type Sweeping struct {
-	ended atomic.Int64
-	again *again
+	ended   atomic.Int64
+	session *Session
+	again   *again
 }
 
 // Sweep begins to end each new session.
@@ -63,13 +64,10 @@ func (c Client) Sweep(ctx context.Context) (*Sweeping, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Sweeping{}
+	w := &Sweeping{session: s}
 	w.again = every(ctx, sweepEvery, func(ctx context.Context) error {
 		found, err := SweepOnce(ctx, s)
 		w.ended.Add(int64(len(found.PIDs)))
-		if err != nil {
-			err = errors.Join(err, s.Close(ctx))
-		}
 		return err
 	})
 	return w, nil
@@ -79,8 +77,10 @@ func (c Client) Sweep(ctx context.Context) (*Sweeping, error) {
 func (w *Sweeping) Ended() (int64, error) { return w.ended.Load(), w.again.failed() }
 
 // End returns when no more sessions are ended. It is idempotent, also on nil.
-func (w *Sweeping) End() {
-	if w != nil {
-		w.again.end()
+func (w *Sweeping) End(ctx context.Context) error {
+	if w == nil {
+		return nil
 	}
+	w.again.end()
+	return w.session.Close(ctx)
 }
