@@ -38,7 +38,7 @@ func Image(t testing.TB) string {
 	t.Helper()
 	bin := Programs(t)
 	name := fmt.Sprintf("chaosgate-test/postgres:%d", os.Getpid())
-	cmd := exec.Command("docker", "import", "--change", fmt.Sprintf("USER %d:%[1]d", imageUser), "--change", `ENTRYPOINT ["/bin/sh", "/entry.sh"]`, "--change", `CMD ["postgres"]`, "--change", "STOPSIGNAL SIGINT",
+	cmd := exec.Command("docker", "import", "--change", fmt.Sprintf("USER %d:%[1]d", imageUser), "--change", `ENTRYPOINT ["/bin/sh", "/entry.sh"]`, "--change", `CMD ["postgres"]`,
 		"--change", "ENV PATH="+bin+" PGDATA=/var/lib/postgresql/data/pg TZ=UTC", "-", name)
 	in, err := cmd.StdinPipe()
 	must(t, err)
