@@ -10,7 +10,6 @@ import (
 
 // fullDatabase has a service meet a full database, in memory that is its container's own: a project beside the usual one, whose database is on a disk.
 func (c composed) fullDatabase(t *testing.T) {
-	c.t = t
 	dir := t.TempDir()
 	t.Setenv("COMPOSE_PROJECT_NAME", c.project+"-full")
 	write := func(name, text string) {
