@@ -92,6 +92,9 @@ func (p *proof) run(r running, c control) error {
 		return nil
 	}
 	r.input.plans, r.mode, r.control, r.flags.weakened = plans, c.mode, c.name, c.weakened
+	if err := r.measurable(); err != nil {
+		return err
+	}
 	r.sys.stdout = io.Discard
 	var came verdict.Verdict
 	r.judged = func(v verdict.Verdict) { came = v }

@@ -119,8 +119,8 @@ func newRunning(sys system, f runFlags, args []string) (running, error) {
 		return running{}, err
 	}
 	r := running{sys: sys, flags: f, input: in, outputs: outputs, reports: sys.path(f.reports), talk: sys.stderr, style: sys.style(sys.stderr), mode: executor.Inject}
-	if p := in.env.Prometheus; (f.jobs > 1 || r.apart()) && !p.Embedded() && p.Discovery == "" {
-		return running{}, usage(textJobsMixedHint, textJobsMixed, in.environment)
+	if err := r.measurable(); err != nil {
+		return running{}, err
 	}
 	if f.dryRun {
 		r.mode = executor.DryRun
@@ -171,6 +171,14 @@ func (r running) run() error {
 // apart says whether each experiment gets an environment of its own, of a kind that experiments share otherwise: because others run beside it, or because it is weakened.
 func (r running) apart() bool {
 	return r.input.kind.shared && (r.flags.jobs > 1 || r.flags.weakened != "")
+}
+
+// measurable is an error if the server that measures would take other services for those of an experiment.
+func (r running) measurable() error {
+	if p := r.input.env.Prometheus; (r.flags.jobs > 1 || r.apart()) && !p.Embedded() && p.Discovery == "" {
+		return usage(textJobsMixedHint, textJobsMixed, r.input.environment)
+	}
+	return nil
 }
 
 // tell says what --quiet does not want to hear.

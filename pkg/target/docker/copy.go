@@ -56,7 +56,11 @@ func (e *Environment) startCopy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, err := e.composed(ctx, s, compose, nil, "-f", s.File, "config")
+	asks := []string{"-f", s.File, "config"}
+	if len(compose) > 1 { // docker-compose shows the services of all profiles by itself
+		asks = append([]string{"--profile", "*"}, asks...)
+	}
+	text, err := e.composed(ctx, s, compose, nil, asks...)
 	if err != nil {
 		return err
 	}
@@ -126,17 +130,13 @@ func endCopy(ctx context.Context, engine *client.Client, id, project string, qui
 	}
 	for since := time.Now(); ; {
 		n, err := removeProject(ctx, engine, project)
-		if err != nil {
-			return fmt.Errorf("remove the Compose project %q: %w", project, err)
-		}
-		if n == 0 && time.Since(since) >= quiet {
+		if n > 0 || err != nil { // a network that cannot go may have got a container meanwhile
+			since = time.Now()
+		} else if time.Since(since) >= quiet {
 			return nil
 		}
-		if n > 0 {
-			since = time.Now()
-		}
-		if err := breathe(ctx); err != nil {
-			return fmt.Errorf("remove the Compose project %q: %d of its parts were still there: %w", project, n, err)
+		if over := breathe(ctx); over != nil {
+			return fmt.Errorf("remove the Compose project %q: %d of its parts were still there: %w", project, n, errors.Join(over, err))
 		}
 	}
 }

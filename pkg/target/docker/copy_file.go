@@ -23,20 +23,20 @@ type composed struct {
 // it. What would still be shared with others is an error, for each piece of it. Variables are added to the environment of services; of the services with a
 // profile only the wanted stay.
 func ownFile(text []byte, wanted []string, variables map[string]map[string]string) ([]byte, error) {
-	var f composed
-	if err := yaml.Unmarshal(text, &f); err != nil {
+	f, err := readComposed(text)
+	if err != nil {
 		return nil, fmt.Errorf("read what Compose makes of its file: %w", err)
 	}
+	stay := f.staying(wanted)
 	delete(f.Rest, "version") // it says nothing, and of some versions Compose would not take what it has printed
 	delete(f.Rest, "name")
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(f.Services)) {
-		s := f.Services[name]
-		if profiles, _ := s["profiles"].([]any); len(profiles) > 0 && !slices.Contains(wanted, name) {
+		if !stay[name] {
 			delete(f.Services, name)
 			continue
 		}
-		if err := ownService(s); err != nil {
+		if err := ownService(f.Services[name]); err != nil {
 			errs = append(errs, fmt.Errorf("service %s: %w", name, err))
 		}
 	}
@@ -55,6 +55,60 @@ func ownFile(text []byte, wanted []string, variables map[string]map[string]strin
 	return yaml.Marshal(f)
 }
 
+// readComposed reads what Compose prints. docker-compose writes YAML 1.1, in which 1e3 and 0o17 are texts without quotes.
+func readComposed(text []byte) (f composed, err error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return f, err
+	}
+	texts(&doc)
+	return f, doc.Decode(&f)
+}
+
+// texts makes texts of what is a number in YAML 1.2 alone.
+func texts(n *yaml.Node) {
+	number := n.Kind == yaml.ScalarNode && n.Style == 0 && (n.ShortTag() == "!!int" || n.ShortTag() == "!!float")
+	if number && (strings.ContainsAny(n.Value, "oO") || strings.ContainsAny(n.Value, "eE") && !strings.Contains(n.Value, ".")) && !strings.HasPrefix(n.Value, "0x") {
+		n.Tag = "!!str"
+	}
+	for _, c := range n.Content {
+		texts(c)
+	}
+}
+
+// staying are the services that the copy has: those without a profile, the wanted, and what they depend on.
+func (f composed) staying(wanted []string) map[string]bool {
+	stay := map[string]bool{}
+	var keep func(name string)
+	keep = func(name string) {
+		if s, ok := f.Services[name]; ok && !stay[name] {
+			stay[name] = true
+			for _, on := range namesIn(s["depends_on"]) {
+				keep(on)
+			}
+		}
+	}
+	for name, s := range f.Services {
+		if profiles, _ := s["profiles"].([]any); len(profiles) == 0 || slices.Contains(wanted, name) {
+			keep(name)
+		}
+	}
+	return stay
+}
+
+// namesIn reads a list of names, or a mapping of them.
+func namesIn(v any) (names []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		return slices.Collect(maps.Keys(v))
+	case []any:
+		for _, n := range v {
+			names = append(names, fmt.Sprint(n))
+		}
+	}
+	return names
+}
+
 func ownService(s map[string]any) error {
 	delete(s, "container_name")
 	delete(s, "profiles")
@@ -62,8 +116,14 @@ func ownService(s map[string]any) error {
 	switch links, _ := s["external_links"].([]any); {
 	case mode == "host":
 		return errors.New("it has the network of its machine, where two of it would want the same ports")
-	case strings.HasPrefix(mode, "container:"), len(links) > 0:
-		return errors.New("it shares the network of a container outside of the project")
+	case mode == "bridge", strings.HasPrefix(mode, "container:"), len(links) > 0:
+		return errors.New("it shares a network with containers outside of the project")
+	}
+	outside := func(name string) bool { return strings.HasPrefix(name, "container:") }
+	for _, key := range []string{"volumes_from", "pid", "ipc"} {
+		if one, _ := s[key].(string); outside(one) || slices.ContainsFunc(namesIn(s[key]), outside) {
+			return fmt.Errorf("it shares with a container outside of the project, by %s", key)
+		}
 	}
 	if err := ownMounts(s); err != nil {
 		return err

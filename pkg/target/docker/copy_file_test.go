@@ -19,7 +19,9 @@ services:
     ports: [127.0.0.1:8080:80/tcp, 9000-9001:9000-9001/udp, '[::1]:81:81', '82']
     volumes: [data:/data:rw, /etc/web:/etc/web:ro, /anonymous]
   tools: {image: tools, profiles: [debug], network_mode: host}
-  wanted: {image: wanted, profiles: [more]}
+  wanted: {image: wanted, profiles: [more], depends_on: [base]}
+  base: {image: base, profiles: [more], environment: {HASH: 12e5, OCTAL: 0o17, WHOLE: 7, PART: 0.5, HEX: 0x1e3}, command: [1e3], depends_on: {below: {condition: service_started}}}
+  below: {image: below, profiles: [more]}
 networks: {back: {name: one}, front: null}
 volumes: {data: {name: fixed}, fast: {driver_opts: {type: tmpfs, device: tmpfs, o: size=8m}}}
 version: '3.9'
@@ -30,7 +32,9 @@ services:
     image: web:dev
     ports: [127.0.0.1::80/tcp, 9000/udp, 9001/udp, '[::1]::81/tcp', 82/tcp]
     volumes: [data:/data:rw, /etc/web:/etc/web:ro, /anonymous]
-  wanted: {image: wanted}
+  wanted: {image: wanted, depends_on: [base]}
+  base: {image: base, environment: {HASH: '12e5', OCTAL: '0o17', WHOLE: 7, PART: 0.5, HEX: 0x1e3}, command: ['1e3'], depends_on: {below: {condition: service_started}}}
+  below: {image: below}
 networks: {back: {}, front: {}}
 volumes: {data: {}, fast: {driver_opts: {type: tmpfs, device: tmpfs, o: size=8m}}}
 `},
@@ -92,8 +96,12 @@ func plain(t *testing.T, text string) string {
 func TestWhatCannotBeCopied(t *testing.T) {
 	cases := map[string]struct{ service, rest, want string }{
 		"the machine's network":  {"network_mode: host", "", "service web: it has the network of its machine"},
-		"another's network":      {"network_mode: 'container:abc'", "", "service web: it shares the network of a container outside of the project"},
-		"links to outside":       {"external_links: [db]", "", "service web: it shares the network"},
+		"another's network":      {"network_mode: 'container:abc'", "", "service web: it shares a network with containers outside of the project"},
+		"the engine's network":   {"network_mode: bridge", "", "service web: it shares a network"},
+		"another's volumes":      {"volumes_from: ['container:outside:rw']", "", "service web: it shares with a container outside of the project, by volumes_from"},
+		"another's processes":    {"pid: 'container:outside'", "", "by pid"},
+		"another's memory":       {"ipc: 'container:outside'", "", "by ipc"},
+		"links to outside":       {"external_links: [db]", "", "service web: it shares a network"},
 		"a folder":               {"volumes: ['/srv/web:/srv:rw']", "", "service web: it writes to /srv/web, which each experiment would share: mount it read-only, or use a volume"},
 		"a folder by default":    {"volumes: ['/srv/web:/srv']", "", "it writes to /srv/web"},
 		"a folder, long":         {"volumes: [{type: bind, source: /srv/web, target: /srv}]", "", "it writes to /srv/web"},

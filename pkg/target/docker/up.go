@@ -148,7 +148,8 @@ func (l leftover) manual() string {
 	text := fmt.Sprintf("%[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -f; %[1]s images -q --filter %[2]s | xargs -r env %[1]s rmi -f", l.Endpoint.command(), ours)
 	if l.Project != "" {
 		own := diag.ShellWord("label=" + labelProject + "=" + l.Project)
-		text += fmt.Sprintf("; %[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -fv; %[1]s network ls -q --filter %[2]s | xargs -r env %[1]s network rm; %[1]s volume ls -q --filter %[2]s | xargs -r env %[1]s volume rm", l.Endpoint.command(), own)
+		text += fmt.Sprintf("; %[1]s ps -aq --filter %[2]s | xargs -r env %[1]s rm -fv; %[1]s network ls -q --filter %[2]s | xargs -r env %[1]s network rm; %[1]s volume ls -q --filter %[2]s | xargs -r env %[1]s volume rm; %[1]s images -q --filter %[3]s --filter %[4]s | xargs -r env %[1]s rmi",
+			l.Endpoint.command(), own, diag.ShellWord("reference="+l.Project+"_*"), diag.ShellWord("reference="+l.Project+"-*"))
 	}
 	return text
 }
