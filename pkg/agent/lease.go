@@ -18,6 +18,7 @@ type lease struct {
 	mu      sync.Mutex
 	silence time.Duration // 0: it does not end by itself
 	timer   *time.Timer
+	renewed time.Time
 	doubt   bool // the time is over; what was said meanwhile may not have been read yet
 }
 
@@ -28,7 +29,7 @@ func (l *lease) begin(silence time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if silence > 0 && l.timer == nil {
-		l.silence, l.timer = silence, time.AfterFunc(silence, l.expire)
+		l.silence, l.renewed, l.timer = silence, time.Now(), time.AfterFunc(silence, l.expire)
 	}
 }
 
@@ -36,19 +37,22 @@ func (l *lease) begin(silence time.Duration) {
 func (l *lease) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.doubt {
+	switch left := l.silence - time.Since(l.renewed); {
+	case left > 0: // the timer was late, and it was renewed meanwhile
+		l.timer.Reset(left)
+	case l.doubt:
 		l.over()
-		return
+	default:
+		l.doubt = true
+		l.timer.Reset(l.silence / 5)
 	}
-	l.doubt = true
-	l.timer.Reset(l.silence / 5)
 }
 
 func (l *lease) renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.timer != nil {
-		l.doubt = false
+		l.doubt, l.renewed = false, time.Now()
 		l.timer.Reset(l.silence)
 	}
 }

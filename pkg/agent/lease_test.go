@@ -17,7 +17,10 @@ func TestSilenceReverts(t *testing.T) {
 	in, lines := io.Pipe()
 	answers, out := io.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- agent.Serve(t.Context(), in, out) }()
+	go func() {
+		served <- agent.Serve(t.Context(), in, out)
+		_ = in.Close() // or who speaks to it would wait for ever
+	}()
 	go func() { _, _ = io.Copy(io.Discard, answers) }()
 	_, err := fmt.Fprintf(lines, `{"id":1,"job":"sqlite-lock","config":{"path":%q,"mode":%q},"silence":%d}`+"\n"+`{"id":2,"command":"inject"}`+"\n", file, sqlitefile.Write, 500*time.Millisecond)
 	must(t, err)

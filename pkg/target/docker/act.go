@@ -209,6 +209,8 @@ type reference struct {
 	Environment string `json:"environment"`
 	Ready       string `json:"ready,omitempty"`  // a URL that answers 2xx when it is
 	Within      string `json:"within,omitempty"` // how long it may take until then
+	// Own means that the project is the experiment's own: when the container is gone, so is all that it had.
+	Own bool `json:"own,omitempty"`
 }
 
 func (r reference) String() string {

@@ -87,6 +87,9 @@ func (a *attached) Host(ctx context.Context, _ target.Target, job string, config
 	}
 	h := a.hosts(engine, r)
 	g, err := h.enter(ctx, r.Container, job, config)
+	if r.Own && cerrdefs.IsNotFound(err) {
+		err = target.ErrGone // with its volumes; those of a project that others share may live on
+	}
 	if err != nil {
 		return nil, errors.Join(err, a.ended(ctx, h), engine.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 
+	"chaosgate/pkg/agent"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -107,8 +109,12 @@ func TestEachExperimentHasItsOwnProject(t *testing.T) {
 		if want := "SECRET=of " + []string{"one", "one-more"}[n]; !slices.Contains(info.Config.Env, want) {
 			t.Errorf("its variables are %v, want %s", info.Config.Env, want)
 		}
-		must(t, w.Kill(soon(t), w.one("web"), "SIGKILL"))
+		hit := w.one("web")
+		must(t, w.Kill(soon(t), hit, "SIGKILL"))
 		must(t, w.Down(soon(t)))
+		if _, err := Attach(hit.Ref, helpers()).(target.Hoster).Host(soon(t), hit, agent.SelfJob, struct{}{}); !errors.Is(err, target.ErrGone) {
+			t.Errorf("to enter what is gone with its project: %v", err)
+		}
 		<-w.read
 		if got := parts(t, engine, name); len(got) > 0 {
 			t.Errorf("left: %v", got)

@@ -131,7 +131,7 @@ func (e *Environment) Resolve(_ context.Context, sel target.Selection) ([]target
 
 // refOf names an instance so that another process finds it.
 func (e *Environment) refOf(i *instance) target.Ref {
-	id := reference{Endpoint: e.opts.Endpoint, Container: i.id, Environment: e.id, Ready: i.outlasts(), Within: i.spec.Ready.Within}.String()
+	id := reference{Endpoint: e.opts.Endpoint, Container: i.id, Environment: e.id, Ready: i.outlasts(), Within: i.spec.Ready.Within, Own: e.opts.Copy != nil}.String()
 	return target.Ref{Runtime: RuntimeName, Service: i.service, Instance: i.name, ID: id}
 }
 
