@@ -25,7 +25,7 @@ test:
 
 race:
 	CGO_ENABLED=1 go build -race $(RACE) # on all processors: -p 1 is for tests, that measure, and would be for this as well
-	CGO_ENABLED=1 go test -p 1 -race $(RACE)
+	CGO_ENABLED=1 go test -p 2 -race $(RACE) # no test is timed here, and most of them wait
 
 fuzz: ## every fuzz target there is
 	.ci/fuzz $(FUZZTIME) '$(FUZZ)'
@@ -44,7 +44,7 @@ repeated: ## the shipped experiments a hundred times, and thirty times with a bu
 	go test ./experiments -run TestTheGateIsNotFlaky -v -timeout 3h -args -repeated.times 30 -repeated.busy 1
 
 compose: ## every experiment on the project's own Compose file, a hundred kills there at random moments, and forty ends of an engine; three quarters of an hour, needs Docker
-	go test ./experiments -run TestTheSameFilesOnCompose -v -timeout 1h -args -compose.runs all
+	go test ./experiments -run 'OnCompose$$|TheEngineEnds$$' -v -timeout 1h -args -compose.runs all
 	go test ./experiments -run TestKilledOnCompose -v -timeout 2h -args -compose.kills 100
 	go test ./experiments -run TestTheEngineEndsAtAnyMoment -v -timeout 2h -args -compose.engine-kills 40
 

@@ -266,7 +266,7 @@ var onCompose = map[string][]string{
 	},
 }
 
-var composeRuns = flag.String("compose.runs", "some", "which experiments TestTheSameFilesOnCompose runs: some or all")
+var composeRuns = flag.String("compose.runs", "some", "how much the tests on Compose run: some or all")
 
 // The same files as on local processes.
 func TestTheSameFilesOnCompose(t *testing.T) {

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -55,9 +56,20 @@ func TestMain(m *testing.M) {
 	case os.Getenv("ROLE") == "runner":
 		runner()
 	default:
+		waitTogether()
 		code := m.Run()
 		removeTestImage()
 		os.Exit(code)
+	}
+}
+
+// waitTogether lets more tests run at once than there are processors, unless the command line says how many: they wait for the engine most of the time.
+func waitTogether() {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if parallel := flag.Lookup("test.parallel"); !asked {
+		_ = parallel.Value.Set(strconv.Itoa(2 * runtime.NumCPU())) // it is a number
 	}
 }
 
