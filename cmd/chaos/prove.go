@@ -65,8 +65,19 @@ func prove(sys system, f runFlags, args []string) error {
 	for _, plan := range r.input.plans {
 		p.experiments = append(p.experiments, plan.Name)
 	}
+	var runs []running
 	for _, c := range controlsOf(r.input) {
-		if err := p.run(r, c); err != nil {
+		one := r.of(c)
+		if len(one.input.plans) == 0 {
+			continue
+		}
+		if err := one.measurable(); err != nil {
+			return err
+		}
+		runs = append(runs, one)
+	}
+	for _, one := range runs {
+		if err := p.run(one); err != nil {
 			return err
 		}
 	}
@@ -80,21 +91,21 @@ type proof struct {
 	report.Proof
 }
 
-// run carries out one control over the experiments that it is for.
-func (p *proof) run(r running, c control) error {
-	var plans []plan.Plan
-	for _, one := range r.input.plans {
+// of is the run of one control, over the experiments that it is for.
+func (r running) of(c control) running {
+	plans := r.input.plans
+	r.input.plans = nil
+	for _, one := range plans {
 		if c.closes(baseName(one.Name)) {
-			plans = append(plans, c.change(one))
+			r.input.plans = append(r.input.plans, c.change(one))
 		}
 	}
-	if len(plans) == 0 {
-		return nil
-	}
-	r.input.plans, r.mode, r.control, r.flags.weakened = plans, c.mode, c.name, c.weakened
-	if err := r.measurable(); err != nil {
-		return err
-	}
+	r.mode, r.control, r.want, r.flags.weakened = c.mode, c.name, c.want, c.weakened
+	return r
+}
+
+// run carries out one control.
+func (p *proof) run(r running) error {
 	r.sys.stdout = io.Discard
 	var came verdict.Verdict
 	r.judged = func(v verdict.Verdict) { came = v }
@@ -106,7 +117,7 @@ func (p *proof) run(r running, c control) error {
 	}
 	for _, e := range came.Experiments {
 		p.Results = append(p.Results, report.ControlResult{
-			Control: c.name, Experiment: e.Name, State: e.State, Closed: slices.Contains(c.want, e.State), Why: whyOf(e), Run: came.RunID,
+			Control: r.control, Experiment: e.Name, State: e.State, Closed: slices.Contains(r.want, e.State), Why: whyOf(e), Run: came.RunID,
 		})
 	}
 	return nil

@@ -80,6 +80,7 @@ type running struct {
 	style   style
 	mode    executor.Mode
 	control string                // of `chaos prove`: why this run is made; "" for a run that decides
+	want    []verdict.State       // of a control: what its experiments must come to
 	judged  func(verdict.Verdict) // is told what the run came to; may be nil
 }
 
