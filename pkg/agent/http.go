@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -131,31 +130,13 @@ func (i *interception) accept() {
 	}
 }
 
-// connectLimit is how long a callee in the same namespace may take to accept a connection.
-const connectLimit = 10 * time.Second
-
-// carry carries one connection to where it wanted to go. A callee that refuses shows to the caller as a reset.
+// carry carries one connection to where it wanted to go. One that was not led here is reset.
 func (i *interception) carry(near *net.TCPConn) {
-	far, err := i.connect(near)
-	if err != nil {
+	to, err := impair.Destination(near)
+	if err != nil || !slices.Contains(i.link.Ports, to.Port()) {
 		_ = near.SetLinger(0) // it fails only if it is closed
 		_ = near.Close()
 		return
 	}
-	i.proxy.Carry(near, far)
-}
-
-func (i *interception) connect(near *net.TCPConn) (*net.TCPConn, error) {
-	to, err := impair.Destination(near)
-	if err != nil {
-		return nil, err
-	}
-	if !slices.Contains(i.link.Ports, to.Port()) {
-		return nil, fmt.Errorf("a connection to %s was not led here", to)
-	}
-	far, err := net.DialTimeout("tcp", to.String(), connectLimit)
-	if err != nil {
-		return nil, err
-	}
-	return far.(*net.TCPConn), nil
+	i.proxy.Carry(near, to.String())
 }

@@ -8,14 +8,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // linger is how long a caller may take to see that its connection has ended when the fault does: what is on its way to it must arrive before the way is gone.
 const linger = 250 * time.Millisecond
 
-// carried is a connection of a caller, as a server of HTTP sees it, with the one to the callee that belongs to it. Both end together.
+// carried is a connection of a caller, as a server of HTTP sees it, with the one to the callee that belongs to it, which is made when there is something to pass on. Both end
+// together.
 type carried struct {
 	net.Conn // the caller's
 	p        *Proxy
@@ -25,84 +25,125 @@ type carried struct {
 	to       string          // the callee's address
 	way      *http.Transport // over far
 	answer   http.Header     // of the request that is under way
+	ctx      context.Context // ends when the end begins
+	cancel   context.CancelFunc
 	ended    chan struct{}
 
 	mu     sync.Mutex
-	far    *net.TCPConn
-	used   bool // far is, by way
+	far    *net.TCPConn // nil until something is passed on
 	ending bool
 	rests  bool // no request is under way
-	lone   bool // the callee's connection has ended
+	lone   bool // the callee has ended far
+	apart  bool // the callee knows nothing of the last request
+	sent   bool // of the request that is under way the callee may know
 }
 
 type carriedKey struct{}
 
 func of(ctx context.Context) *carried { return ctx.Value(carriedKey{}).(*carried) }
 
-func newCarried(p *Proxy, near, far *net.TCPConn) *carried {
-	c := &carried{Conn: near, p: p, ours: p.ours(near.RemoteAddr()), near: near, far: far, to: far.RemoteAddr().String(), ended: make(chan struct{}), rests: true}
+func newCarried(p *Proxy, near *net.TCPConn, to string) *carried {
+	c := &carried{Conn: near, p: p, ours: p.ours(near.RemoteAddr()), near: near, to: to, ended: make(chan struct{}), rests: true}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.from = bufio.NewReader(near)
 	c.way = &http.Transport{DialContext: c.dial, DisableCompression: true, ExpectContinueTimeout: expectLimit}
 	return c
 }
 
-var errGone = errors.New("the callee has ended the connection")
+var errGone = errors.New("the connection has ended, or its request was sent before")
 
-// dial hands out the connection to the callee. A transport lets go of one that it could use if the machine is so busy that it does not know in time; then there is another.
-func (c *carried) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// dial makes the connection to the callee for a request that is passed on: the first one, and the next one after the callee has ended the one that there was. A transport also
+// lets go of one that it could use if the machine is so busy that it does not know in time. A request that the callee may know of is not sent again.
+func (c *carried) dial(context.Context, string, string) (net.Conn, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ending || c.lone {
+	sent := c.sent
+	c.mu.Unlock()
+	if sent {
 		return nil, errGone
 	}
-	if c.used {
-		var d net.Dialer
-		far, err := d.DialContext(ctx, "tcp", c.to)
-		if err != nil {
-			return nil, err
-		}
-		c.far = far.(*net.TCPConn)
+	far, err := c.connect()
+	if err != nil {
+		return nil, err
 	}
-	c.used = true
-	return &callee{Conn: c.far, of: c}, nil
+	return &callee{Conn: far, of: c}, nil
 }
 
-// callee is the other connection. If the callee ends it, that is the end of both, once no request is under way.
+// connect makes the connection to the callee, unless the caller's ends meanwhile. It sets no limit, as the kernel and the caller do.
+func (c *carried) connect() (*net.TCPConn, error) {
+	var d net.Dialer
+	dialled, err := d.DialContext(c.ctx, "tcp", c.to)
+	if err != nil {
+		return nil, err
+	}
+	far := dialled.(*net.TCPConn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending {
+		return nil, errors.Join(errGone, far.Close())
+	}
+	c.far, c.lone = far, false
+	return far, nil
+}
+
+// passing is told that a request will be passed on.
+func (c *carried) passing() {
+	c.mu.Lock()
+	lone := c.lone
+	c.apart, c.sent = false, false
+	c.mu.Unlock()
+	if lone {
+		c.way.CloseIdleConnections() // it may not know yet
+	}
+}
+
+// answers is told that a request is answered without the callee.
+func (c *carried) answers() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apart = true
+}
+
+// sends is told that a request goes to the callee.
+func (c *carried) sends() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = true
+}
+
+// callee is the other connection. If the callee ends it, that is the end of both, once no request is under way; but not if it knows nothing of the last one, as it has waited
+// for less long without the fault.
 type callee struct {
 	net.Conn
 	of *carried
-	ex atomic.Bool // the callee has ended it
 }
 
 func (f *callee) Read(b []byte) (int, error) {
 	n, err := f.Conn.Read(b)
-	if err != nil {
-		f.ex.Store(true)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		f.of.left(f.Conn)
 	}
 	return n, err
 }
 
-func (f *callee) Close() error {
-	ended := f.ex.Load()
-	err := f.Conn.Close()
-	if !ended {
-		return err
+// left is told that the callee has ended a connection.
+func (c *carried) left(far net.Conn) {
+	c.mu.Lock()
+	c.lone = c.lone || far == c.far
+	ends := c.useless()
+	c.mu.Unlock()
+	if ends {
+		_ = c.Close()
 	}
-	f.of.mu.Lock()
-	f.of.lone = true
-	rests := f.of.rests
-	f.of.mu.Unlock()
-	if rests {
-		_ = f.of.Close() // the caller has no other use for it
-	}
-	return err
 }
+
+// useless says whether the caller's connection has to end because the callee's has.
+func (c *carried) useless() bool { return c.rests && c.lone && !c.apart }
 
 // became is told what the server does with the connection.
 func (c *carried) became(s http.ConnState) {
 	c.mu.Lock()
 	c.rests = s == http.StateNew || s == http.StateIdle
-	ends := c.rests && c.lone
+	ends := c.useless()
 	c.mu.Unlock()
 	if ends {
 		_ = c.Close()
@@ -168,15 +209,23 @@ func (c *carried) finish(near func()) {
 	if ending {
 		return
 	}
-	_ = far.Close() // it fails only if it is closed; what is on top of it sees that
+	c.cancel()
+	if far != nil {
+		_ = far.Close() // it fails only if it is closed; what is on top of it sees that
+	}
 	near()
 }
 
 // pass carries bytes as they are, until both ends have said all they had to.
 func (c *carried) pass() {
+	far, err := c.connect()
+	if err != nil {
+		c.reset()
+		return
+	}
 	var both sync.WaitGroup
-	both.Go(func() { c.copy(c.far, c) })
-	both.Go(func() { c.copy(c, c.far) })
+	both.Go(func() { c.copy(far, c) })
+	both.Go(func() { c.copy(c, far) })
 	both.Wait()
 	_ = c.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +21,11 @@ var (
 	wantError  = testkit.WantError
 )
 
-// link is a port whose connections a proxy carries to a callee. A callee that is not there resets them.
+// link is a port whose connections a proxy carries to a callee.
 type link struct {
 	*Proxy
-	addr string
+	addr    string
+	carried *sync.WaitGroup // one a connection
 }
 
 func newLink(t *testing.T, f Fault, callee string) link {
@@ -32,28 +34,21 @@ func newLink(t *testing.T, f Fault, callee string) link {
 	must(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	carried := &sync.WaitGroup{}
 	go func() {
 		for {
 			near, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
-				far, err := net.Dial("tcp", callee)
-				if err != nil {
-					_ = near.(*net.TCPConn).SetLinger(0)
-					_ = near.Close()
-					return
-				}
-				p.Carry(near.(*net.TCPConn), far.(*net.TCPConn))
-			}()
+			carried.Go(func() { p.Carry(near.(*net.TCPConn), callee) })
 		}
 	}()
 	t.Cleanup(func() {
 		_ = l.Close()
 		must(t, p.Stop())
 	})
-	return link{Proxy: p, addr: l.Addr().String()}
+	return link{Proxy: p, addr: l.Addr().String(), carried: carried}
 }
 
 // served is where a handler answers.

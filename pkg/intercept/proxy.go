@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
@@ -57,9 +58,10 @@ func New(f Fault, ours func(caller net.Addr) bool) (*Proxy, error) {
 	return p, nil
 }
 
-// Carry carries a connection from a caller (near) to the callee (far) until it ends, and closes both.
-func (p *Proxy) Carry(near, far *net.TCPConn) {
-	c := newCarried(p, near, far)
+// Carry carries a connection of a caller until it ends, and closes it. To is the callee's address, to which it connects once there is something to pass on: a callee does not
+// wait for what is held or answered, and need not be there. One that does not take the connection shows to the caller as a reset.
+func (p *Proxy) Carry(near *net.TCPConn, to string) {
+	c := newCarried(p, near, to)
 	if !p.add(c) {
 		c.reset()
 		return
@@ -124,6 +126,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.count(c, &p.hit)
 	if p.fault.Status != 0 {
+		c.answers()
 		w.WriteHeader(p.fault.Status)
 		return
 	}
@@ -149,8 +152,10 @@ func (p *Proxy) over() bool {
 
 // pass passes a request on.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
-	of(r.Context()).answer = w.Header()
-	p.forward.ServeHTTP(w, r)
+	c := of(r.Context())
+	c.answer = w.Header()
+	c.passing()
+	p.forward.ServeHTTP(w, r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: c.sends})))
 }
 
 // Stop ends the fault. What is held goes on, and connections end after the answers that are under way, within Grace; what remains then, and what does not speak HTTP/1.x or no

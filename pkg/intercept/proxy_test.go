@@ -1,12 +1,15 @@
 package intercept
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -393,7 +396,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// A transport that lets go of its connection, though the callee has not ended it, gets another one; after the callee's end there is none.
+// A transport that lets go of its connection, though the callee has not ended it, gets another one; but not for a request that was sent, nor after the end.
 func TestAnotherConnectionToTheCallee(t *testing.T) {
 	back, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -409,27 +412,167 @@ func TestAnotherConnectionToTheCallee(t *testing.T) {
 	p, err := New(Fault{Probability: 1, Status: 500}, func(net.Addr) bool { return false })
 	must(t, err)
 	defer func() { must(t, p.Stop()) }()
-	near, far := pipe(t), func() *net.TCPConn {
-		c, err := net.Dial("tcp", back.Addr().String())
-		must(t, err)
-		return c.(*net.TCPConn)
-	}()
-	c := newCarried(p, near, far)
+	c := newCarried(p, pipe(t), back.Addr().String())
 	first, err := c.dial(soon(t), "", "")
 	must(t, err)
 	must(t, first.Close())
 	_ = (<-accepted).Close()
+	c.sends()
+	if _, err := c.dial(soon(t), "", ""); !errors.Is(err, errGone) {
+		t.Errorf("for a request that was sent: %v", err)
+	}
+	c.passing()
 	second, err := c.dial(soon(t), "", "")
 	must(t, err)
 	_ = (<-accepted).Close()
 	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the callee has ended it: %v", err)
 	}
-	must(t, second.Close())
-	if _, err := c.dial(soon(t), "", ""); !errors.Is(err, errGone) {
-		t.Errorf("after the callee's end: %v", err)
-	}
 	<-c.ended // as no request was under way
+	if _, err := c.dial(soon(t), "", ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A callee that waits for its next request only so long does not wait for one that is held or answered: it is connected to when there is something to pass on, and again if it
+// has ended its connection meanwhile.
+func TestTheCalleeDoesNotWait(t *testing.T) {
+	var conns atomic.Int64
+	callee := httptest.NewUnstartedServer(http.HandlerFunc(said))
+	callee.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	callee.Start()
+	defer callee.Close()
+	ends := func(t *testing.T, l link) {
+		callee.CloseClientConnections()
+		eventually(t, "the callee's end is seen", func() bool { return lone(l.Proxy) == 1 })
+	}
+	gets := func(r *bufio.Reader) string {
+		answer, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return err.Error()
+		}
+		body, err := io.ReadAll(answer.Body)
+		must(t, err)
+		return fmt.Sprint(answer.StatusCode, " ", string(body))
+	}
+	post := func(path string) string {
+		return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nword"
+	}
+	t.Run("answered", func(t *testing.T) {
+		conns.Store(0)
+		l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 503}, callee.Listener.Addr().String())
+		conn, r := raw(t, l.addr)
+		for n, want := range []int64{0, 1, 1, 2} {
+			path, wanted := "/hit", "503 "
+			if n%2 == 1 {
+				path, wanted = "/other", "200 POST /other, word"
+			}
+			send(t, conn, post(path))
+			if got := gets(r); got != wanted || conns.Load() != want {
+				t.Errorf("%d: got %q, and there were %d connections, want %d", n, got, conns.Load(), want)
+			}
+			if n == 2 {
+				ends(t, l)
+			}
+		}
+	})
+	t.Run("held", func(t *testing.T) {
+		conns.Store(0)
+		l := newLink(t, Fault{Path: "/hit", Probability: 1, Delay: time.Minute}, callee.Listener.Addr().String())
+		fresh, first := raw(t, l.addr)
+		send(t, fresh, post("/hit"))
+		eventually(t, "it is held", func() bool { return l.Counts().Hit == 1 })
+		if n := conns.Load(); n != 0 {
+			t.Errorf("the callee has %d connections", n)
+		}
+		kept, second := raw(t, l.addr)
+		send(t, kept, post("/other"))
+		if got := gets(second); got != "200 POST /other, word" {
+			t.Errorf("got %q", got)
+		}
+		send(t, kept, post("/hit"))
+		eventually(t, "it is held as well", func() bool { return l.Counts().Hit == 2 })
+		ends(t, l)
+		must(t, l.Stop())
+		for _, r := range []*bufio.Reader{first, second} {
+			if got := gets(r); got != "200 POST /hit, word" {
+				t.Errorf("what was held got %q", got)
+			}
+		}
+	})
+}
+
+// lone counts the connections whose callee has ended its own.
+func lone(p *Proxy) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		c.mu.Lock()
+		if c.lone {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// A callee that is down is not needed for what is answered; what is passed on to it is reset.
+func TestACalleeThatIsDown(t *testing.T) {
+	down, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, down.Close())
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 503}, down.Addr().String())
+	conn, r := raw(t, l.addr)
+	send(t, conn, "GET /hit HTTP/1.1\r\nHost: x\r\n\r\n")
+	if answer, err := http.ReadResponse(r, nil); err != nil || answer.StatusCode != 503 {
+		t.Errorf("got %+v, %v", answer, err)
+	}
+	send(t, conn, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("what was passed on: %v", err)
+	}
+	conn, r = raw(t, l.addr)
+	send(t, conn, "\x16\x03")
+	if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("what is not HTTP: %v", err)
+	}
+	if got := l.Counts(); got.Requests != 2 || got.Hit != 1 || got.Foreign != 1 || got.Connections != 2 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+// The end of a fault does not wait for a callee that takes no connections for longer than for one that does not answer.
+func TestStopWhileConnecting(t *testing.T) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	must(t, err)
+	defer syscall.Close(fd)
+	must(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(t, syscall.Listen(fd, 0)) // one connection fills it
+	at, err := syscall.Getsockname(fd)
+	must(t, err)
+	callee := fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
+	raw(t, callee)
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 503}, callee)
+	request, asked := raw(t, l.addr)
+	send(t, request, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+	foreign, said := raw(t, l.addr)
+	send(t, foreign, "\x16\x03")
+	eventually(t, "both have come", func() bool { got := l.Counts(); return got.Requests == 1 && got.Foreign == 1 })
+	began := time.Now()
+	must(t, l.Stop())
+	l.carried.Wait() // as whoever has the connections carried does
+	if took := time.Since(began); took < Grace || took > Grace+2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	for _, r := range []*bufio.Reader{asked, said} {
+		if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("got %v", err)
+		}
+	}
 }
 
 // pipe is an end of a connection whose other end is kept open.

@@ -13,15 +13,15 @@ import (
 
 // conn is one connection on a link: the caller's end is near, the callee's is far.
 type conn struct {
-	near, far *net.TCPConn
+	near, far *net.TCPConn // far is nil if web carries it
 	in, out   atomic.Int64 // bytes from the caller, to the caller
 	halves    sync.WaitGroup
 	ours      bool             // a round trip of this program, which is no traffic
 	web       *intercept.Proxy // what carries it instead of the chain, under a fault on HTTP requests
 }
 
-func newConn(near, far *net.TCPConn) *conn {
-	c := &conn{near: near, far: far, ours: isOurs(near.RemoteAddr())}
+func newConn(near, far *net.TCPConn, web *intercept.Proxy) *conn {
+	c := &conn{near: near, far: far, web: web, ours: isOurs(near.RemoteAddr())}
 	c.halves.Add(2)
 	return c
 }
@@ -50,7 +50,9 @@ func (c *conn) wait() { c.halves.Wait() }
 // reset ends both ends at once; their peers see a reset and not an orderly end.
 func (c *conn) reset() {
 	reset(c.near)
-	reset(c.far)
+	if c.far != nil {
+		reset(c.far)
+	}
 }
 
 func reset(c *net.TCPConn) {

@@ -72,7 +72,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 	}
 }
 
-// What is held goes on when the fault ends, and a callee that is down is what it is without the fault.
+// What is held goes on when the fault ends, and a callee that is down is what it is without the fault, but for what is answered, which does not need it.
 func TestRequestsAreHeld(t *testing.T) {
 	w := up(t, pair())
 	must(t, w.Impair(soon(t), linkAB, "slow", target.LinkFault{HTTP: intercept.Fault{Probability: 1, Delay: time.Minute}}))
@@ -99,6 +99,9 @@ func TestRequestsAreHeld(t *testing.T) {
 			return err
 		}
 		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /big HTTP/1.1\r\nHost: b\r\n\r\n"); err != nil {
+			return err
+		}
 		_, err = answer(conn, 5*time.Second)
 		return err
 	}
@@ -108,6 +111,18 @@ func TestRequestsAreHeld(t *testing.T) {
 		t.Errorf("a callee that is down: %v with the fault, %v without", with, without)
 	}
 	must(t, w.Restore(soon(t), linkAB, "slow"))
+	must(t, w.Impair(soon(t), linkAB, "no", target.LinkFault{HTTP: intercept.Fault{Path: "/health", Probability: 1, Status: 503}}))
+	if code, _ := status(t, w, http.DefaultClient, "/health"); code != 503 {
+		t.Errorf("it was answered with %d", code)
+	}
+	if with := meets(); !errors.Is(with, syscall.ECONNRESET) {
+		t.Errorf("what is passed on to a callee that is down: %v", with)
+	}
+	if s, err := w.Stats(soon(t), linkAB, "no"); err != nil || s.Requests != 2 || s.Hit != 1 {
+		t.Errorf("counted %+v, %v", s, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	must(t, w.Restore(soon(t), linkAB, "no"))
 	must(t, w.Start(soon(t), w.target(t, "b")))
 }
 

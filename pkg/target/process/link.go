@@ -90,23 +90,27 @@ func (l *link) accept() {
 	}
 }
 
-// serve carries one connection to its end. A callee that refuses shows to the caller as a reset.
+// serve carries one connection to its end. A callee that refuses shows to the caller as a reset: at once, or under a fault on HTTP requests when one is passed on.
 func (l *link) serve(near *net.TCPConn) {
-	var d net.Dialer
-	dialled, err := d.DialContext(l.ctx, "tcp", l.upstream())
-	if err != nil {
-		reset(near)
-		return
+	to, web := l.upstream(), l.intercepted()
+	var far *net.TCPConn
+	if web == nil {
+		var d net.Dialer
+		dialled, err := d.DialContext(l.ctx, "tcp", to)
+		if err != nil {
+			reset(near)
+			return
+		}
+		far = dialled.(*net.TCPConn)
 	}
-	far := dialled.(*net.TCPConn)
-	c := newConn(near, far)
+	c := newConn(near, far, web)
 	name, refused := l.add(c)
 	if refused {
 		c.reset()
 		return
 	}
-	if c.web != nil {
-		c.web.Carry(near, far)
+	if web != nil {
+		web.Carry(near, to)
 	} else {
 		l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
 		l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
@@ -115,19 +119,25 @@ func (l *link) serve(near *net.TCPConn) {
 	l.remove(c)
 }
 
-// add makes a connection known, unless it must be reset at once.
+// intercepted answers what carries connections for a fault on HTTP requests; nil without one.
+func (l *link) intercepted() *intercept.Proxy {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.web
+}
+
+// add makes a connection known, unless it must be reset at once, as it must if a fault on HTTP requests has begun or ended meanwhile.
 func (l *link) add(c *conn) (name string, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !c.ours {
 		l.stats.Connections++
 	}
-	if l.resetting() || l.ctx.Err() != nil {
+	if l.resetting() || l.ctx.Err() != nil || c.web != l.web {
 		return "", true
 	}
 	l.next++
 	l.open[c] = struct{}{}
-	c.web = l.web
 	return fmt.Sprintf("%d/", l.next), false
 }
 
@@ -178,10 +188,7 @@ func (l *link) close() error {
 	l.cancel()
 	err := l.listener.Close()
 	l.resetAll()
-	l.mu.Lock()
-	web := l.web
-	l.mu.Unlock()
-	if web != nil {
+	if web := l.intercepted(); web != nil {
 		err = errors.Join(err, web.Stop())
 	}
 	// Without faults the chain gives up at once what it holds, for connections that are gone.
