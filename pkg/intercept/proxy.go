@@ -16,8 +16,8 @@ import (
 // Grace is how long requests that are under way when a fault ends may take until their connections are reset.
 const Grace = 2 * time.Second
 
-// expectLimit is how long a callee may take to say whether it wants a body that its caller has announced.
-const expectLimit = time.Minute
+// expectLimit is how long a callee may take to say whether it wants a body that its caller has announced, before it gets it anyway: as long as callers wait. Many never say it.
+const expectLimit = time.Second
 
 // Proxy carries connections and does to their requests what its fault says. It is safe for concurrent use.
 type Proxy struct {
@@ -155,7 +155,20 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	c := of(r.Context())
 	c.answer = w.Header()
 	c.passing()
-	p.forward.ServeHTTP(w, r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: c.sends})))
+	p.forward.ServeHTTP(once{w}, r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: c.sends})))
+}
+
+// once is an answer on which 100 Continue is said once: the server says it when the body is read, which is when the callee has said it or has had its time.
+type once struct{ http.ResponseWriter }
+
+// Unwrap is for flushing and upgrades.
+func (o once) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (o once) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		o.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Stop ends the fault. What is held goes on, and connections end after the answers that are under way, within Grace; what remains then, and what does not speak HTTP/1.x or no

@@ -208,6 +208,42 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
+// A callee that waits for the body without a word gets it, as from callers that wait only so long. If it says it wants the body then, the caller does not hear so twice.
+func TestACalleeThatSaysContinueLate(t *testing.T) {
+	back, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer back.Close()
+	go func() {
+		c, err := back.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for line := ""; line != "\r\n" && err == nil; {
+			line, err = r.ReadString('\n')
+		}
+		body := make([]byte, 4)
+		if _, err := io.ReadFull(r, body); err == nil {
+			fmt.Fprintf(c, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%s", body)
+		}
+	}()
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 503}, back.Addr().String())
+	conn, r := raw(t, l.addr)
+	send(t, conn, "POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+	answer, err := http.ReadResponse(r, nil)
+	must(t, err)
+	if answer.StatusCode != http.StatusContinue {
+		t.Fatalf("got %d", answer.StatusCode)
+	}
+	send(t, conn, "word")
+	answer, err = http.ReadResponse(r, nil)
+	must(t, err)
+	if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != 200 || string(body) != "word" {
+		t.Errorf("got %d %q, %v", answer.StatusCode, body, err)
+	}
+}
+
 // An upgrade is passed on, and is the caller's and the callee's own from then on.
 func TestUpgrade(t *testing.T) {
 	l := newLink(t, Fault{Path: "/none", Probability: 1, Status: 500}, served(t, func(w http.ResponseWriter, _ *http.Request) {
