@@ -7,12 +7,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"os"
 	"sync"
 	"time"
 )
 
 // linger is how long a caller may take to see that its connection has ended when the fault does: what is on its way to it must arrive before the way is gone.
 const linger = 250 * time.Millisecond
+
+// written is how long a request may still be in the buffer of a transport that says it is written.
+const written = 250 * time.Millisecond
 
 // carried is a connection of a caller, as a server of HTTP sees it, with the one to the callee that belongs to it, which is made when there is something to pass on. Both end
 // together.
@@ -36,6 +41,8 @@ type carried struct {
 	lone   bool // the callee has ended far
 	apart  bool // the callee knows nothing of the last request
 	sent   bool // of the request that is under way the callee may know
+	whole  bool // all of it goes there
+	over   bool // the caller has said all it had to
 }
 
 type carriedKey struct{}
@@ -89,7 +96,7 @@ func (c *carried) connect() (*net.TCPConn, error) {
 func (c *carried) passing() {
 	c.mu.Lock()
 	lone := c.lone
-	c.apart, c.sent = false, false
+	c.apart, c.sent, c.whole = false, false, false
 	c.mu.Unlock()
 	if lone {
 		c.way.CloseIdleConnections() // it may not know yet
@@ -108,6 +115,32 @@ func (c *carried) sends() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sent = true
+}
+
+// wrote is told that a request has gone to the callee, or why not.
+func (c *carried) wrote(i httptrace.WroteRequestInfo) {
+	if i.Err == nil {
+		c.says(func() { c.whole = true })
+	}
+}
+
+// says notes what was said, and passes on that this is all.
+func (c *carried) says(what func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	what()
+	if c.over && c.whole {
+		time.AfterFunc(written, c.saysNoMore)
+	}
+}
+
+// saysNoMore ends what goes to the callee, which decides whether it answers nevertheless.
+func (c *carried) saysNoMore() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over && c.whole { // no other request was under way behind it
+		_ = c.far.CloseWrite() // it fails only if it is closed
+	}
 }
 
 // callee is the other connection. If the callee ends it, that is the end of both, once no request is under way; but not if it knows nothing of the last one, as it has waited
@@ -154,6 +187,13 @@ func (c *carried) Read(b []byte) (int, error) {
 	n, err := c.from.Read(b)
 	if !c.ours {
 		c.p.in.Add(int64(n))
+	}
+	switch {
+	case err == nil || errors.Is(err, os.ErrDeadlineExceeded): // the server of HTTP has it look away
+	case errors.Is(err, io.EOF):
+		c.says(func() { c.over = true })
+	default:
+		c.reset()
 	}
 	return n, err
 }

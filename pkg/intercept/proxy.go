@@ -135,7 +135,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-held.C:
 	case <-p.done: // what is held when the fault ends goes on at once
-	case <-r.Context().Done(): // nobody waits for it any more
+	case <-r.Context().Done(): // its caller has said its last, as it does when it waits no longer
+		panic(http.ErrAbortHandler)
 	}
 	p.pass(w, r)
 }
@@ -150,12 +151,15 @@ func (p *Proxy) over() bool {
 	}
 }
 
-// pass passes a request on.
+// pass passes a request on. It lasts as long as the connection: a caller that has said its last, for which a server of HTTP gives up, may still wait for the answer.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	c := of(r.Context())
 	c.answer = w.Header()
 	c.passing()
-	p.forward.ServeHTTP(once{w}, r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{WroteHeaders: c.sends})))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	p.forward.ServeHTTP(once{w}, r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: c.sends, WroteRequest: c.wrote})))
 }
 
 // once is an answer on which 100 Continue is said once: the server says it when the body is read, which is when the callee has said it or has had its time.

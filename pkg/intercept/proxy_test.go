@@ -244,6 +244,61 @@ func TestACalleeThatSaysContinueLate(t *testing.T) {
 	}
 }
 
+// A caller that ends its half of a connection after its request gets the answer. The callee hears of that end as of any other, and may do what it likes about it.
+func TestACallerThatEnds(t *testing.T) {
+	heard := make(chan string, 1)
+	callee := served(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = io.WriteString(w, "begun ")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		_, _ = w.Write(body)
+		heard <- r.URL.Path
+	})
+	l := newLink(t, Fault{Path: "/held", Probability: 1, Delay: time.Minute}, callee)
+	for path, end := range map[string]func(*net.TCPConn) error{
+		"/half": (*net.TCPConn).CloseWrite, "/close": (*net.TCPConn).Close, "/reset": func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) },
+	} {
+		for _, addr := range []string{callee, l.addr} {
+			conn, r := raw(t, addr)
+			send(t, conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nword")
+			answer, err := http.ReadResponse(r, nil)
+			must(t, err)
+			must(t, end(conn.(*net.TCPConn)))
+			select {
+			case got := <-heard:
+				if got != path {
+					t.Errorf("%s: the callee heard of the end of %s", path, got)
+				}
+			case <-soon(t).Done():
+				t.Fatalf("%s: the callee hears nothing of it", path)
+			}
+			if path != "/half" {
+				continue
+			}
+			if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "begun word" {
+				t.Errorf("got %q, %v", body, err)
+			}
+			if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
+				t.Errorf("after the answer: %v", err)
+			}
+		}
+	}
+	early, r := raw(t, l.addr)
+	send(t, early, "GET /half HTTP/1.1\r\nHost: x\r\n\r\n")
+	must(t, early.(*net.TCPConn).CloseWrite()) // at once
+	if answer, err := io.ReadAll(r); err != nil || !strings.Contains(string(answer), "begun ") || <-heard != "/half" {
+		t.Errorf("got %q, %v", answer, err)
+	}
+	held, r := raw(t, l.addr)
+	send(t, held, "GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "it is held", func() bool { return l.Counts().Hit == 1 })
+	must(t, held.(*net.TCPConn).CloseWrite())
+	if _, err := r.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("what is held: %v", err)
+	}
+}
+
 // An upgrade is passed on, and is the caller's and the callee's own from then on.
 func TestUpgrade(t *testing.T) {
 	l := newLink(t, Fault{Path: "/none", Probability: 1, Status: 500}, served(t, func(w http.ResponseWriter, _ *http.Request) {
