@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in, SHARED or not.
+// helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in, SHARED or not. With BELOW there is a shared mount at sub
+// below it, which has another one at usb; BOUND is who has mounted DIR on itself and was killed right then.
 func helper() error {
 	if size := os.Getenv("TMPFS"); size != "" {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -58,8 +59,31 @@ func helper() error {
 				return err
 			}
 		}
+		if os.Getenv("BELOW") != "" {
+			if err := mountBelow(os.Getenv("DIR")); err != nil {
+				return err
+			}
+		}
 	}
 	return agent.Serve(context.Background(), os.Stdin, os.Stdout)
+}
+
+func mountBelow(dir string) error {
+	for _, at := range []string{dir + "/sub", dir + "/sub/usb"} {
+		if err := os.Mkdir(at, 0o777); err != nil {
+			return err
+		}
+		if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=1m,mode=1777"); err != nil {
+			return err
+		}
+		if err := unix.Mount("", at, "", unix.MS_SHARED, ""); err != nil {
+			return err
+		}
+	}
+	if os.Getenv("BOUND") == "" {
+		return nil
+	}
+	return unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
 // runner has a helper at work, says its pid and waits to be killed.

@@ -169,8 +169,41 @@ func (r *readOnly) put() error {
 	if err := r.space.in(dir, func() error { return unix.Mount(".", ".", "", unix.MS_BIND|unix.MS_REC, "") }); err != nil {
 		return fmt.Errorf("mount %s on itself: %w", r.mark.At, err)
 	}
-	if err := r.remount(unix.MS_RDONLY); err != nil {
+	err = r.onOwn(sever)
+	if err == nil {
+		err = r.onOwn(remount(unix.MS_RDONLY))
+	}
+	if err != nil {
 		return errors.Join(err, r.takeOff())
+	}
+	return nil
+}
+
+// onOwn does something to what is mounted for this job, as the thread's folder.
+func (r *readOnly) onOwn(act func(mount) error) error {
+	m, on, err := r.find()
+	if err == nil && !on {
+		err = fmt.Errorf("%s is not mounted on itself", r.mark.At)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := r.open(m.id)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := r.space.in(dir, func() error { return act(m) }); err != nil {
+		return fmt.Errorf("what is mounted at %s: %w", r.mark.At, err)
+	}
+	return nil
+}
+
+// sever lets what happens to a mount, and to the copies of those below it, happen to no other. A copy of one that is shared is its peer: what were taken off the copy would be
+// taken off the other, and wherever else that is seen, on the engine's machine as well.
+func sever(mount) error {
+	if err := unix.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("part it from those that are shared: %w", err)
 	}
 	return nil
 }
@@ -179,47 +212,39 @@ func (r *readOnly) put() error {
 var kept = map[string]uintptr{"nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC}
 
 // remount makes what is mounted read-only, or writable with 0.
-func (r *readOnly) remount(how uintptr) error {
-	m, on, err := r.find()
-	if err == nil && !on {
-		err = fmt.Errorf("%s is not mounted on itself", r.mark.At)
-	}
-	if err != nil {
-		return err
-	}
-	for option, flag := range kept {
-		if slices.Contains(m.options, option) {
-			how |= flag
+func remount(how uintptr) func(mount) error {
+	return func(m mount) error {
+		flags := unix.MS_REMOUNT | unix.MS_BIND | how
+		for option, flag := range kept {
+			if slices.Contains(m.options, option) {
+				flags |= flag
+			}
 		}
+		if err := unix.Mount("", ".", "", flags, ""); err != nil {
+			return fmt.Errorf("change whether it is read-only: %w", err)
+		}
+		return nil
 	}
-	dir, err := r.open(m.id)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := r.space.in(dir, func() error { return unix.Mount("", ".", "", unix.MS_REMOUNT|unix.MS_BIND|how, "") }); err != nil {
-		return fmt.Errorf("change how %s is mounted on itself: %w", r.mark.At, err)
+}
+
+func detach(mount) error {
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("take it off: %w", err)
 	}
 	return nil
 }
 
-// takeOff takes off what is mounted and nothing else, and verifies that it is gone. Before that it is made writable: who has its working directory there, or a directory
-// open, keeps it for as long.
+// takeOff takes off what is mounted and nothing else, and verifies that it is gone. Before that it is severed, whoever has mounted it: one that was killed may not have come to that.
+// And it is made writable: who has its working directory there, or a directory open, keeps it for as long.
 func (r *readOnly) takeOff() error {
-	m, on, err := r.find()
+	_, on, err := r.find()
 	if err != nil || !on {
 		return err
 	}
-	if err := r.remount(0); err != nil {
-		return err
-	}
-	dir, err := r.open(m.id)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := r.space.in(dir, func() error { return unix.Unmount(".", unix.MNT_DETACH) }); err != nil {
-		return fmt.Errorf("take off what is mounted at %s: %w", r.mark.At, err)
+	for _, act := range []func(mount) error{sever, remount(0), detach} {
+		if err := r.onOwn(act); err != nil {
+			return err
+		}
 	}
 	if _, on, err = r.find(); err == nil && on {
 		err = fmt.Errorf("what was mounted at %s is still there after it was taken off", r.mark.At)

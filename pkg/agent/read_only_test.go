@@ -14,12 +14,12 @@ import (
 )
 
 // watched is a process with a disk of its own that looks at it.
-func watched(t *testing.T) *disk {
+func watched(t *testing.T, env ...string) *disk {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("it takes root to enter what is mounted for another process")
 	}
-	d := withDisk(t, "4m")
+	d := withDisk(t, "4m", env...)
 	must(t, d.Arm(soon(t), agent.DirectoryJob, agent.DirectoryConfig{Path: d.at}))
 	return d
 }
@@ -207,4 +207,48 @@ func TestWhatCannotBeMadeReadOnly(t *testing.T) {
 		wantError(t, h.Arm(soon(t), agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: c.pid, Path: c.path}), "job read-only: ", c.want)
 		must(t, h.end(t))
 	}
+}
+
+// What is mounted below the directory, and seen by others, is as it was afterwards: nothing is taken off it with its copy.
+func TestWhatIsSharedBelowStays(t *testing.T) {
+	d := watched(t, "BELOW=1")
+	before := d.mounts()
+	if strings.Count(before, " shared:") != 2 {
+		t.Fatalf("the mount table is\n%s", before)
+	}
+	h := d.readOnly(d.at)
+	for range 2 {
+		if s := on(t, h, agent.Inject); !s.On || d.look() != agent.ReadOnly || strings.Count(d.mounts(), "/sub/usb ") != 2 {
+			t.Errorf("got %+v and\n%s", s, d.mounts())
+		}
+		revert(t, h)
+		if d.mounts() != before {
+			t.Fatalf("the mount table was\n%s\nand is\n%s", before, d.mounts())
+		}
+	}
+	must(t, h.end(t))
+}
+
+// It stays as well if who had mounted the directory was killed before it could part the copies from what is shared.
+func TestWhatIsSharedBelowAKilledHelperStays(t *testing.T) {
+	d := watched(t, "BELOW=1", "BOUND=1")
+	var own, added []string
+	for line := range strings.Lines(d.mounts()) {
+		if len(own) < 3 {
+			own = append(own, line)
+		} else {
+			added = append(added, line)
+		}
+	}
+	var under int
+	_, err := fmt.Sscan(own[0], &under)
+	must(t, err)
+	if len(added) != 3 || strings.Count(strings.Join(added, ""), " shared:") != 2 {
+		t.Fatalf("the mount table is\n%s", d.mounts())
+	}
+	h := armed(t, agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: d.id.PID, Path: d.at, Clear: &agent.ReadOnlyMark{At: d.at, Under: under}})
+	if s := on(t, h, agent.Inject); s.On || d.mounts() != strings.Join(own, "") {
+		t.Errorf("the mount table was\n%s\nand is\n%s", strings.Join(own, ""), d.mounts())
+	}
+	must(t, h.end(t))
 }
