@@ -37,6 +37,8 @@ type ReadOnlyMark struct {
 type ReadOnlyStatus struct {
 	Mark ReadOnlyMark `json:"mark"`
 	On   bool         `json:"on"`
+	// Touched says that this helper has mounted something, or may have: another one's has the same mark.
+	Touched bool `json:"touched"`
 }
 
 type readOnly struct {
@@ -111,7 +113,7 @@ func (r *readOnly) inject(ctx context.Context) (any, error) {
 }
 
 func (r *readOnly) status(context.Context) (any, error) {
-	s := ReadOnlyStatus{Mark: r.mark}
+	s := ReadOnlyStatus{Mark: r.mark, Touched: r.touched}
 	return s, r.space.do(func() error {
 		_, on, err := r.find()
 		s.On = on

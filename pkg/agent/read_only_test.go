@@ -174,6 +174,10 @@ func TestOneReadOnlyUponAnother(t *testing.T) {
 	on(t, first, agent.Inject)
 	_, err := second.Call(soon(t), agent.Inject)
 	wantError(t, err, "something else has been mounted at "+d.at)
+	revert(t, second)
+	if s := on(t, second, agent.Status); s.Touched || !s.On || !on(t, first, agent.Status).Touched {
+		t.Errorf("who has mounted nothing says %+v", s)
+	}
 	must(t, second.end(t))
 	third := d.readOnly(d.at) // upon the first
 	on(t, third, agent.Inject)

@@ -205,8 +205,9 @@ func Catalogue() []Kind {
 			Doc:    "Makes a directory of the instance read-only, for it alone: who opens a file there to write, or makes or removes one, meets a real EROFS. What is open already can still be written to.",
 			Params: []Param{{Name: "path", Type: Path, Required: true, Doc: "a directory inside the instance, other than /, with all that is in it but what is mounted below it"}},
 			Needs:  []target.Capability{target.CanMount, target.CanHost, target.CanInspect}, Duration: DurationRequired,
-			Proof: "a write of another process with the instance's own user meets EROFS",
-			New:   newDiskReadonly, Revert: revertDiskReadonly,
+			Proof:  "a write of another process with the instance's own user meets EROFS",
+			Within: "path",
+			New:    newDiskReadonly, Revert: revertDiskReadonly,
 		},
 		{
 			Name: "db.lock",

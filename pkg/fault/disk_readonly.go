@@ -117,6 +117,7 @@ func (d *diskReadonly) Inject(ctx context.Context) (Effect, error) {
 	}
 	d.touched = true
 	if _, err := answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Inject); err != nil {
+		_, _ = d.mounted(ctx) // what it has mounted the revert asks as well
 		return Effect{}, err
 	}
 	return d.measure(ctx)
@@ -173,11 +174,20 @@ func (d *diskReadonly) Revert(ctx context.Context) (Effect, error) {
 	return e, errors.Join(err, d.letGo(ctx))
 }
 
+// mounted asks the helper what is mounted. Where it says that it has mounted nothing, what there is is another fault's, and not this one's to take off.
+func (d *diskReadonly) mounted(ctx context.Context) (agent.ReadOnlyStatus, error) {
+	s, err := answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Status)
+	if err == nil && !s.Touched {
+		d.touched = false
+	}
+	return s, err
+}
+
 // takeOff has the helper take off what it has mounted, and ends it.
 func (d *diskReadonly) takeOff(ctx context.Context) error {
 	_, err := d.mounting.Call(ctx, agent.Revert)
 	if err == nil {
-		err = off(answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Status))
+		err = off(d.mounted(ctx))
 	}
 	return errors.Join(err, d.mounting.Close(ctx))
 }

@@ -68,6 +68,7 @@ type Kind struct {
 	Duration DurationRule
 	Link     bool     // takes target.to
 	Sole     bool     // it bears no other fault on a link of its
+	Within   string   // the parameter with the directory in which it bears no other fault of its kind
 	Engines  []Engine // of the databases that it acts on; it takes target.database then
 	Loads    bool     // it keeps the whole machine busy where the target cannot confine it
 	Proof    string   // how the effect is proven, for plan and docs

@@ -2,32 +2,46 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
-// apart finds faults that are on one link at the same time and cannot be there together.
+// apart finds faults that are on one link, or in one directory, at the same time and cannot be there together.
 func (b *builder) apart() {
 	for i := range b.plan.Steps {
 		for k := range b.plan.Steps[:i] {
 			first, second := &b.plan.Steps[k], &b.plan.Steps[i]
-			if !b.excludes(first, second) || !overlap(first, second) {
+			if first.Fault == nil || second.Fault == nil || !overlap(first, second) {
 				continue
 			}
-			if l, both := common(b.linksOf(first.Fault), b.linksOf(second.Fault)); both {
-				b.key(pointerOf(b, second.ID), "overlap", "let one begin after the other, with needs", "%s is on the link %s while %s is, and a fault on HTTP requests has a link to itself",
-					second.ID, l, first.ID)
+			const hint = "let one begin after the other, with needs"
+			if l, both := common(b.linksOf(first.Fault), b.linksOf(second.Fault)); both && b.excludes(first, second) {
+				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is on the link %s while %s is, and a fault on HTTP requests has a link to itself", second.ID, l, first.ID)
+			}
+			if in, both := b.within(first.Fault, second.Fault); both {
+				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is in %s while %s is, and %s has a directory to itself, with all that is below it", second.ID, in, first.ID, second.Fault.Kind)
 			}
 		}
 	}
 }
 
+// within answers the smaller of the directories of two faults of a kind that may be one, or one in the other, in an instance of both.
+func (b *builder) within(x, y *Fault) (string, bool) {
+	kind, _ := b.site.fault(x.Kind)
+	if kind.Within == "" || x.Kind != y.Kind || !slices.ContainsFunc(x.mayHit(), func(s string) bool { return slices.Contains(y.mayHit(), s) }) {
+		return "", false
+	}
+	outer, inner := x.Params.Text(kind.Within), y.Params.Text(kind.Within)
+	if len(outer) > len(inner) {
+		outer, inner = inner, outer
+	}
+	return inner, inner == outer || strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+}
+
 // excludes says whether two steps are faults on links of which one bears no other.
 func (b *builder) excludes(first, second *Step) bool {
-	if first.Fault == nil || second.Fault == nil {
-		return false
-	}
 	x, _ := b.site.fault(first.Fault.Kind)
 	y, _ := b.site.fault(second.Fault.Kind)
 	return x.Link && y.Link && (x.Sole || y.Sole)

@@ -36,6 +36,7 @@ func site() Site {
 				Params: []fault.Param{{Name: "delay", Type: fault.Duration, Required: true, Min: "1ms", Doc: "how much slower"}, {Name: "jitter", Type: fault.Duration, Default: "0s"}},
 				Onset:  func(p fault.Params) time.Duration { return p.Duration("delay") }},
 			{Name: "http.abort", Needs: []target.Capability{target.CanImpair}, Duration: fault.DurationRequired, Link: true, Sole: true},
+			{Name: "disk.readonly", Duration: fault.DurationRequired, Params: []fault.Param{{Name: "path", Type: fault.Path, Required: true}}, Within: "path"},
 			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
 			{Name: "db.lock", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}},
 			{Name: "service.once", Duration: fault.DurationNone},
@@ -279,6 +280,32 @@ func TestFaultsThatCannotShareALink(t *testing.T) {
 			continue
 		}
 		if p != nil || len(problems) != 1 || problems[0].Rule != "overlap" || problems[0].Line != c.line || !strings.Contains(problems[0].Message, c.refused) {
+			t.Errorf("%s: want it refused saying %q, got plan %v and %+v", name, c.refused, p != nil, problems)
+		}
+	}
+}
+
+// A directory is made read-only by one fault at a time, nor is one that is in it.
+func TestFaultsThatCannotShareADirectory(t *testing.T) {
+	step := func(id, how, service, path string) string {
+		return "  - {id: " + id + ", " + how + "fault: disk.readonly, target: {service: " + service + "}, with: {path: " + path + "}, duration: 3s}\n"
+	}
+	for name, c := range map[string]struct{ second, refused string }{
+		"the same":          {step("y", "", "service-a", "/data"), "y is in /data while x is, and disk.readonly has a directory to itself"},
+		"in it":             {step("y", "", "service-a", "/data/part"), "y is in /data/part while x is"},
+		"around it":         {step("y", "", "service-a", "/"), "y is in /data while x is"},
+		"of either":         {step("y", "", "[service-a, service-b], pick: random", "/data"), "y is in /data while x is"},
+		"beside it":         {step("y", "", "service-a", "/data2"), ""},
+		"of another":        {step("y", "", "service-b", "/data"), ""},
+		"one after another": {step("y", "needs: [x], ", "service-a", "/data"), ""},
+		"another fault":     {"  - {id: y, fault: service.pause, target: {service: service-a}, duration: 3s}\n", ""},
+	} {
+		const begin = "apiVersion: chaos/v1\nname: two\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n"
+		p, problems := Build(load(t, begin+step("x", "", "service-a", "/data")+c.second), site())
+		switch {
+		case c.refused == "" && p == nil:
+			t.Errorf("%s: refused: %v", name, problems)
+		case c.refused != "" && (p != nil || len(problems) != 1 || problems[0].Rule != "overlap" || problems[0].Line != 7 || !strings.Contains(problems[0].Message, c.refused)):
 			t.Errorf("%s: want it refused saying %q, got plan %v and %+v", name, c.refused, p != nil, problems)
 		}
 	}

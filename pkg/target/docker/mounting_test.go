@@ -93,6 +93,30 @@ func TestADirectoryOfAContainerIsReadOnly(t *testing.T) {
 	}
 }
 
+// Two that were prepared for one directory: the second is refused, and leaves the first one's alone.
+func TestOneDirectoryIsReadOnlyOnce(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published, tmpfs("/data", "size=1m,mode=1777"))
+	w := p.world("web")
+	before := p.mounts(id)
+	first, second := w.fault("disk.readonly", map[string]string{"path": "/data"}), w.fault("disk.readonly", map[string]string{"path": "/data"})
+	for _, f := range []fault.Fault{first, second} {
+		_, err := f.Prepare(soon(t))
+		must(t, err)
+	}
+	proven(t, "proven", first.Inject)
+	_, err := second.Inject(soon(t))
+	wantError(t, err, "something else has been mounted at /data meanwhile")
+	proven(t, "proven", second.Revert, "web-1: nothing was done")
+	w.wantWrites("/data", notWritable)
+	proven(t, "proven", first.Check)
+	proven(t, "proven", first.Revert, "can be written to again")
+	if now := p.mounts(id); now != before || p.atWork(id) != 0 {
+		t.Errorf("its mount table was\n%s\nand is\n%s", before, now)
+	}
+}
+
 func asUser(user string) change {
 	return func(c *container.Config, _ *container.HostConfig) { c.User = user }
 }
