@@ -50,14 +50,15 @@ func (d *diskFill) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.was, err = call[agent.DiskFillStatus](ctx, &d.hosted, agent.Status); err == nil {
-		err = d.possible(ctx)
-	}
-	return undos, err
+	return undos, d.possible(ctx)
 }
 
-// possible is an error if it is not certain that the room can be taken, and from nobody but the instance.
+// possible is an error if it is not certain, as things are now, that the room can be taken, and from nobody but the instance.
 func (d *diskFill) possible(ctx context.Context) error {
+	var err error
+	if d.was, err = call[agent.DiskFillStatus](ctx, &d.hosted, agent.Status); err != nil {
+		return err
+	}
 	spare, err := d.owner.OwnDisk(ctx, d.Target, d.was.Mount)
 	if err != nil {
 		return err
@@ -94,9 +95,12 @@ func (d *diskFill) bearable(wanted, spare int64) error {
 		"Give the instance more memory, or the file system a smaller size", d.was.Mount.At, whose, size(max(spare, 0)), size(wanted))
 }
 
-// Inject implements Fault. It returns when the room is taken.
+// Inject implements Fault. It returns when the room is taken. Whose the disk is, and how much there is of it, is looked at again: it may be minutes since the fault was prepared.
 func (d *diskFill) Inject(ctx context.Context) (Effect, error) {
 	if err := d.look(ctx); err != nil {
+		return Effect{}, err
+	}
+	if err := d.possible(ctx); err != nil {
 		return Effect{}, err
 	}
 	d.touched = true

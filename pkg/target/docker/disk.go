@@ -68,6 +68,9 @@ func volumeAt(info container.InspectResponse, at string) string {
 	return ""
 }
 
+// notNew says whether an option has the kernel mount what there is already, whatever the type says.
+func notNew(option string) bool { return slices.Contains([]string{"bind", "rbind", "remount"}, option) }
+
 // nobodyElses is an error unless a volume is one in memory that the engine has made, and no other container's.
 func (e *Environment) nobodyElses(ctx context.Context, i *instance, volume string) error {
 	v, err := e.engine.VolumeInspect(ctx, volume)
@@ -76,6 +79,9 @@ func (e *Environment) nobodyElses(ctx context.Context, i *instance, volume strin
 	}
 	if v.Driver != "local" || v.Options["type"] != target.Tmpfs {
 		return fmt.Errorf("the volume %s may be on a disk of the engine's machine, and is not filled: %s", volume, giveTmpfs)
+	}
+	if o := v.Options["o"]; slices.ContainsFunc(strings.Split(o, ","), notNew) {
+		return fmt.Errorf("the volume %s is what is mounted elsewhere already (o: %s), and is not filled: %s", volume, o, giveTmpfs)
 	}
 	users, err := e.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("volume", volume))})
 	if err != nil {

@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -133,16 +134,20 @@ func TestDisksThatAreNotFilled(t *testing.T) {
 	p := newProject(t)
 	shared := p.volume("shared", map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=16m,mode=1777"})
 	plain := p.volume("plain", nil)
+	memory, err := os.MkdirTemp("/dev/shm", "") // the machine's own, with a size
+	must(t, err)
+	bound := p.volume("bound", map[string]string{"type": "tmpfs", "device": memory, "o": "mode=1777,bind"})
 	t.Cleanup(func() {
 		p.remove()
-		for _, name := range []string{shared, plain} {
+		must(t, os.RemoveAll(memory))
+		for _, name := range []string{shared, plain, bound} {
 			must(t, p.engine.VolumeRemove(soonAfter(t), name, true))
 		}
 	})
 	host := t.TempDir()
 	id := p.add("web", 1, published, func(c *container.Config, _ *container.HostConfig) { c.User = "1234:1234" }, limited(64<<20, 0),
 		tmpfs("/sizeless", "mode=1777"), tmpfs("/small", "size=16m,mode=1777"), tmpfs("/large", "size=256m,mode=1777"), tmpfs("/roots", "size=16m,mode=755"),
-		tmpfs("/fixed", "size=16m,mode=1777,ro"), binds(shared+":/shared", plain+":/plain", host+":/host", "/dev/shm:/machine"))
+		tmpfs("/fixed", "size=16m,mode=1777,ro"), binds(shared+":/shared", plain+":/plain", bound+":/bound", host+":/host", "/dev/shm:/machine"))
 	p.add("other", 1, published, binds(shared+":/shared"))
 	w := p.world("web")
 	for _, c := range []struct{ path, size, want string }{
@@ -153,6 +158,7 @@ func TestDisksThatAreNotFilled(t *testing.T) {
 		{"/machine", "", "what is mounted at /machine (tmpfs) may be on a disk of the engine's machine, or another's as well, and is not filled: give the service a file system of its own"},
 		{"/dev", "", "what is mounted at /dev (tmpfs)"},
 		{"/shared", "", "the volume " + shared + " is that of "},
+		{"/bound", "", "the volume " + bound + " is what is mounted elsewhere already (o: mode=1777,bind), and is not filled: give the service"},
 		{"/sizeless", "", "the tmpfs at /sizeless has no size"},
 		{"/large", "", "the file system at /large is memory, of which the instance has "},
 		{"/etc/hosts", "", "/etc/hosts is no directory"},
@@ -179,8 +185,39 @@ func TestDisksThatAreNotFilled(t *testing.T) {
 	}
 	now := 0
 	must(t, p.engine.ContainerStop(soon(t), id, container.StopOptions{Timeout: &now}))
-	_, err := w.fault("disk.fill", map[string]string{"path": "/small"}).Prepare(soon(t))
+	_, err = w.fault("disk.fill", map[string]string{"path": "/small"}).Prepare(soon(t))
 	wantError(t, err, "web-1: it is not running")
+}
+
+// What has become another's as well, or full, since the fault was prepared is not filled either.
+func TestADiskIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	name := p.volume("own", map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=16m,mode=1777"})
+	t.Cleanup(func() {
+		p.remove()
+		must(t, p.engine.VolumeRemove(soonAfter(t), name, true))
+	})
+	id := p.add("web", 1, published, binds(name+":/data"), tmpfs("/small", "size=16m,mode=1777"))
+	info, err := p.engine.ContainerInspect(soon(t), id)
+	must(t, err)
+	inside := fmt.Sprintf("/proc/%d/root", info.State.Pid)
+	w := p.world("web")
+	for path, c := range map[string]struct {
+		meanwhile func()
+		want      string
+	}{
+		"/data":  {func() { p.add("other", 1, binds(name+":/data")) }, "web-1: the volume " + name + " is that of "},
+		"/small": {func() { must(t, os.WriteFile(inside+"/small/file", make([]byte, 16<<20), 0o600)) }, "web-1: /small is full already"},
+	} {
+		f := w.fault("disk.fill", map[string]string{"path": path})
+		_, err := f.Prepare(soon(t))
+		must(t, err)
+		c.meanwhile()
+		_, err = f.Inject(soon(t))
+		wantError(t, err, c.want)
+		proven(t, "proven", f.Revert, "nothing was done")
+	}
 }
 
 // Which mounts are a container's own is the engine's word.
