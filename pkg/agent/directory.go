@@ -27,7 +27,7 @@ type DirectoryStatus struct {
 	Mount target.Mount `json:"mount"` // what the directory lies on
 	Total int64        `json:"total"` // bytes of that file system
 	Free  int64        `json:"free"`  // bytes that this user can still take of it
-	// Write is what came of a write to a new file, which is gone again, and Text the error.
+	// Write is what came of a write to a new file without a name, and Text the error. Where the file system has no such files, it is what the kernel says that would come of one.
 	Write Outcome `json:"write"`
 	Text  string  `json:"text,omitempty"`
 }
@@ -95,9 +95,12 @@ func roomOf(f *os.File) (DirectoryStatus, error) {
 	return DirectoryStatus{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize}, nil
 }
 
-// tryWrite writes a page to a new file in a directory, which is gone again when it returns.
+// tryWrite writes a page to a new file in a directory, which nobody sees, and which is gone again when it returns. Where there are no such files, nothing is made.
 func tryWrite(dir string) error {
-	f, err := nameless(dir)
+	f, err := unnamed(dir)
+	if errors.Is(err, errNoUnnamed) {
+		return mayWrite(dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -105,16 +108,47 @@ func tryWrite(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-// nameless makes a file without a name in a directory, so that the kernel frees it when its last holder has ended, whatever ends it.
-func nameless(dir string) (*os.File, error) {
+// mayWrite asks the kernel what would come of a new file in a directory, by permissions, by how it is mounted, and by what is free where the file system counts that.
+func mayWrite(dir string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	switch {
+	case err == nil && st.Flags&unix.ST_RDONLY != 0: // a kernel that is asked in the old way does not say it
+		err = unix.EROFS
+	case err == nil && st.Blocks > 0 && st.Bavail == 0:
+		err = unix.ENOSPC
+	}
+	if err != nil {
+		return fmt.Errorf("make a file in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// errNoUnnamed says that a file system, or the kernel, has no files without a name.
+var errNoUnnamed = errors.New("it has no files without a name")
+
+// unnamed makes a file that never has a name in a directory.
+func unnamed(dir string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err == nil {
+	switch {
+	case err == nil:
 		return os.NewFile(uintptr(fd), dir), nil
+	case errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR):
+		err = errNoUnnamed
 	}
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) { // the file system, or the kernel, has no such files
-		return nil, fmt.Errorf("make a file in %s: %w", dir, err)
+	return nil, fmt.Errorf("make a file in %s: %w", dir, err)
+}
+
+// nameless makes a file without a name in a directory, so that the kernel frees it when its last holder has ended, whatever ends it. Where that cannot be, it has a name for a moment.
+func nameless(dir string) (*os.File, error) {
+	f, err := unnamed(dir)
+	if !errors.Is(err, errNoUnnamed) {
+		return f, err
 	}
-	f, err := os.CreateTemp(dir, ".chaos-*")
+	f, err = os.CreateTemp(dir, ".chaos-*")
 	if err != nil {
 		return nil, err
 	}

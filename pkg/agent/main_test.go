@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in, SHARED or not. With BELOW there is a shared mount at sub
-// below it, which has another one at usb; BOUND is who has mounted DIR on itself and was killed right then.
+// below it, which has another one at usb; with KIND there is a file system of that kind below it, at its name; BOUND is who has mounted DIR on itself and was killed right then.
 func helper() error {
 	if size := os.Getenv("TMPFS"); size != "" {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -56,6 +56,15 @@ func helper() error {
 		}
 		if os.Getenv("SHARED") != "" {
 			if err := unix.Mount("", os.Getenv("DIR"), "", unix.MS_SHARED, ""); err != nil {
+				return err
+			}
+		}
+		if kind := os.Getenv("KIND"); kind != "" {
+			at := filepath.Join(os.Getenv("DIR"), kind)
+			if err := os.Mkdir(at, 0o777); err != nil {
+				return err
+			}
+			if err := unix.Mount(kind, at, kind, unix.MS_NOSUID|unix.MS_NOEXEC, ""); err != nil {
 				return err
 			}
 		}

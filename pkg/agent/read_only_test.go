@@ -107,6 +107,36 @@ func TestADirectoryIsReadOnly(t *testing.T) {
 	}
 }
 
+// Looking at a directory makes nothing in it either where files cannot be without a name, as in a queue of messages.
+func TestADirectoryWithoutNamelessFiles(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it takes root to enter what is mounted for another process")
+	}
+	d := withDisk(t, "1m", "KIND=mqueue")
+	at := d.at + "/mqueue"
+	must(t, d.Arm(soon(t), agent.DirectoryJob, agent.DirectoryConfig{Path: at}))
+	looked := func(want agent.Outcome) {
+		t.Helper()
+		before, err := os.Stat(d.here + "/mqueue")
+		must(t, err)
+		if got := d.look(); got != want {
+			t.Errorf("it meets %s, want %s", got, want)
+		}
+		after, err := os.Stat(d.here + "/mqueue")
+		must(t, err)
+		if !after.ModTime().Equal(before.ModTime()) {
+			t.Error("the directory was changed")
+		}
+	}
+	looked(agent.Succeeded)
+	h := d.readOnly(at)
+	on(t, h, agent.Inject)
+	looked(agent.ReadOnly)
+	revert(t, h)
+	looked(agent.Succeeded)
+	must(t, h.end(t))
+}
+
 // Who has had a directory open since before the fault does not meet it; who has opened it meanwhile can write there again afterwards.
 func TestADirectoryThatIsOpen(t *testing.T) {
 	d := watched(t)
