@@ -3,6 +3,8 @@ package fault
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"chaosgate/pkg/fault/postgres"
 	"chaosgate/pkg/target"
@@ -16,7 +18,7 @@ type dbExhaust struct {
 }
 
 func newDBExhaust(r Request) (Fault, error) {
-	return eachDatabase(r, "db.exhaust", nil, func(o onServer) subject { return &dbExhaust{onServer: o, leave: r.Params.Int("leave")} })
+	return eachDatabase(r, "db.exhaust", nil, wholeServer, func(o onServer) subject { return &dbExhaust{onServer: o, leave: r.Params.Int("leave")} })
 }
 
 // Prepare implements Fault.
@@ -25,7 +27,7 @@ func (d *dbExhaust) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.taken, err = d.client.Exhaust(ctx, d.looker, d.leave)
+	d.taken, err = d.client.Exhaust(ctx, d.looker, d.leave, slices.Sorted(maps.Keys(d.databases))...)
 	return undos, err
 }
 
@@ -56,21 +58,21 @@ func (d *dbExhaust) measure(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	own, err := d.taken.Own(ctx, eye)
+	spared, err := d.taken.Spared(ctx, eye)
 	if err != nil {
 		return Effect{}, err
 	}
-	e := Effect{Proven: held > 0 && lost == nil && !own, Readings: map[string]float64{"connections_held": float64(held)}}
+	e := Effect{Proven: held > 0 && lost == nil && spared == "", Readings: map[string]float64{"connections_held": float64(held)}}
 	switch {
 	case !d.touched:
 		e.Proven = false
 		e.Summary = d.label + ": none of the server's connections is taken"
 	case lost != nil:
 		e.Summary = fmt.Sprintf("%s: the server's connections are no longer held: %v", d.label, lost)
-	case own:
-		e.Summary = d.label + ": the limit that was met is the role's own, and others of the database have another role, so they do not meet it"
 	case held == 0:
 		e.Summary = d.label + ": the server had no connection that could have been taken"
+	case spared != "":
+		e.Summary = d.label + ": " + spared
 	case d.leave > 0:
 		e.Summary = fmt.Sprintf("%s: the server has refused a connection with too_many_connections; %s are held, and %d left", d.label, count(held, "connection"), d.leave)
 	default:

@@ -32,7 +32,7 @@ func newDBLock(r Request) (Fault, error) {
 		h, err := newHosted(r, i, "db.lock")
 		find := func(t target.Target) (target.Database, error) { return dbs.Database(t, r.Params.Text("database")) }
 		return &dbLock{hosted: h, mode: sqlitefile.Mode(r.Params.Text("mode")), find: find, rt: r.Runtime}, err
-	}, func(o onServer) subject {
+	}, oneDatabase, func(o onServer) subject {
 		return &serverLock{onServer: o, mode: postgres.Mode(r.Params.Text("mode")), table: r.Params.Text("table")}
 	})
 }

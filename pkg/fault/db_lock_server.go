@@ -104,7 +104,7 @@ func (l *serverLock) Revert(ctx context.Context) (Effect, error) {
 
 // free waits until another session can do what the lock forbade; one that has gone, with the server, is in nobody's way.
 func (l *serverLock) free(ctx context.Context) (bool, error) {
-	eye, err := l.client.Open(ctx)
+	eye, err := l.client.Reach(ctx)
 	if errors.Is(err, target.ErrGone) {
 		return true, nil
 	}

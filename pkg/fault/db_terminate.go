@@ -21,7 +21,7 @@ type dbTerminate struct {
 }
 
 func newDBTerminate(r Request) (Fault, error) {
-	return eachDatabase(r, "db.terminate", nil, func(o onServer) subject { return &dbTerminate{onServer: o, once: r.OneShot} })
+	return eachDatabase(r, "db.terminate", nil, oneDatabase, func(o onServer) subject { return &dbTerminate{onServer: o, once: r.OneShot} })
 }
 
 // Prepare implements Fault.

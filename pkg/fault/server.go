@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"chaosgate/pkg/fault/postgres"
 	"chaosgate/pkg/target"
@@ -17,6 +19,8 @@ type onServer struct {
 	label    string // service/database
 	client   postgres.Client
 	looker   *postgres.Session // nil before Prepare
+	// databases are the names of those that the fault's targets have where it is felt.
+	databases map[string]bool
 }
 
 // serverUndo is enough to end the sessions of a fault from a fresh process.
@@ -25,15 +29,21 @@ type serverUndo struct {
 	Sessions string         `json:"sessions,omitempty"` // their name
 }
 
-// eachDatabase makes the subjects of a fault on databases: one for each instance that has a file, and one for each database of a server, however many instances use it.
-// File is nil if there can be no files.
-func eachDatabase(r Request, kind string, file func(instance) (subject, error), server func(onServer) subject) (Fault, error) {
+// scope is where a fault on a server is felt: answers that are equal are one place.
+type scope func(*url.URL) string
+
+func wholeServer(u *url.URL) string { return strings.ToLower(u.Host) }
+func oneDatabase(u *url.URL) string { return wholeServer(u) + u.Path }
+
+// eachDatabase makes the subjects of a fault on databases: one for each instance that has a file, and one for each place on a server, however many instances use it, and as
+// whom. File is nil if there can be no files.
+func eachDatabase(r Request, kind string, file func(instance) (subject, error), felt scope, server func(onServer) subject) (Fault, error) {
 	dbs, err := able[target.Databaser](r.Runtime, target.CanDatabase)
 	if err != nil {
 		return nil, err
 	}
 	var g group
-	seen := map[string]bool{}
+	seen := map[string]map[string]bool{}
 	for _, t := range r.Targets {
 		i, err := newInstance(r, t)
 		if err != nil {
@@ -54,14 +64,21 @@ func eachDatabase(r Request, kind string, file func(instance) (subject, error), 
 			g = append(g, s)
 			continue
 		}
-		if seen[at.Server.URL] {
+		u, err := url.Parse(at.Server.URL)
+		if err != nil {
+			return nil, err
+		}
+		place, name := felt(u), strings.TrimPrefix(u.Path, "/")
+		if seen[place] != nil {
+			seen[place][name] = true
 			continue
 		}
-		seen[at.Server.URL] = true
 		on, err := newOnServer(r, i, kind, *at.Server)
 		if err != nil {
 			return nil, err
 		}
+		on.databases = map[string]bool{name: true}
+		seen[place] = on.databases
 		g = append(g, server(on))
 	}
 	return g, nil

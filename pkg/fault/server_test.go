@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -223,86 +224,6 @@ func TestTerminate(t *testing.T) {
 	})
 }
 
-func TestExhaust(t *testing.T) {
-	w, s := serve(t)
-	t.Run("all", func(t *testing.T) {
-		kept := s.Connect(s.Secret("service"))
-		defer kept.Close(context.Background())
-		leaves := s.Connect(s.Secret("service"))
-		f, undos := request{fault: "db.exhaust", service: "b"}.prepared(t, w)
-		wantNoSecret(t, undos)
-		if got := try(t, s, "SELECT 1"); got != "" {
-			t.Errorf("before: %s", got)
-		}
-		e, err := f.Inject(soon(t))
-		wantEffect(t, "inject", e, err, true, "the server refuses a new connection with too_many_connections")
-		if got := try(t, s, "SELECT 1"); got != full {
-			t.Errorf("a new connection meets %q", got)
-		}
-		must(t, kept.Ping(soon(t)))
-		before := e.Readings["connections_held"]
-		must(t, leaves.Close(soon(t)))
-		eventually(t, "what is let go of is taken", func() bool {
-			return s.Ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'chaos/%' AND usename = 'chaos'") > int(before)+1 // and the one that looks
-		})
-		if got := try(t, s, "SELECT 1"); got != full {
-			t.Errorf("a new connection meets %q", got)
-		}
-		e, err = f.Check(soon(t))
-		wantEffect(t, "check", e, err, true)
-		wantReverted(t, f)
-		noneLeft(t, s)
-		if got := try(t, s, "SELECT 1"); got != "" {
-			t.Errorf("after: %s", got)
-		}
-	})
-	t.Run("some are left", func(t *testing.T) {
-		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.injected(t, w)
-		eventually(t, "two are free", func() bool { return try(t, s, "SELECT 1") == "" })
-		for range 2 {
-			conn := s.Connect(s.Secret("service"))
-			defer conn.Close(context.Background())
-		}
-		if got := try(t, s, "SELECT 1"); got != full {
-			t.Errorf("the third connection meets %q", got)
-		}
-		e, err := f.Check(soon(t))
-		wantEffect(t, "check", e, err, true, "and 2 left")
-		wantReverted(t, f)
-	})
-	t.Run("more are to be left than there are", func(t *testing.T) {
-		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "500"}}.prepared(t, w)
-		_, err := f.Inject(soon(t))
-		wantError(t, err, "free connections only")
-		wantReverted(t, f)
-		noneLeft(t, s)
-	})
-	t.Run("the database has a limit", func(t *testing.T) {
-		s.Exec("postgres", "ALTER DATABASE orders CONNECTION LIMIT 5")
-		defer s.Exec("postgres", "ALTER DATABASE orders CONNECTION LIMIT -1")
-		f, _ := request{fault: "db.exhaust", service: "b"}.injected(t, w)
-		if got := try(t, s, "SELECT 1"); got != full {
-			t.Errorf("a new connection meets %q", got)
-		}
-		wantReverted(t, f)
-	})
-	t.Run("a limit that is the role's own is not felt by others", func(t *testing.T) {
-		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT 4")
-		defer s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1")
-		other := s.Connect(s.Secret("service"))
-		defer other.Close(context.Background())
-		f, _ := request{fault: "db.exhaust", service: "b"}.prepared(t, w)
-		e, err := f.Inject(soon(t))
-		wantEffect(t, "inject", e, err, false, "the role's own")
-		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1") // so that what takes it back gets in
-		wantReverted(t, f)
-	})
-	t.Run("a superuser would take what is kept for administrators", func(t *testing.T) {
-		_, err := request{fault: "db.exhaust", service: "b"}.build(t, onServer(t, s.URL("admin", "orders"))).Prepare(soon(t))
-		wantError(t, err, "name an ordinary role")
-	})
-}
-
 // The undo finds and ends the sessions from a fresh process, whoever does not know them; also if nothing was done, and again.
 func TestUndoOnAServer(t *testing.T) {
 	w, s := serve(t)
@@ -363,8 +284,8 @@ func TestAServerThatIsGone(t *testing.T) {
 	if e, err := f.Check(soon(t)); err == nil && e.Proven {
 		t.Errorf("got %+v", e)
 	}
-	_, err := f.Revert(soon(t))
-	wantError(t, err, "connect to")
+	_, err := f.Revert(t.Context())
+	wantError(t, err, "is not known", "connect to")
 	s.Run()
 	wantReverted(t, f)
 	on := undos[0]
@@ -378,6 +299,79 @@ func TestAServerThatIsGone(t *testing.T) {
 	must(t, err)
 	k, _ := fault.Find("db.lock")
 	must(t, k.Revert(soon(t), process.Attach(on.Target), data, on.Target))
+}
+
+// A server that is a service of the environment goes with its sessions, and what they held with them, whatever ends it.
+func TestAServiceThatIsGoneWithItsSessions(t *testing.T) {
+	bin, data, as := pgtest.Programs(t), pgtest.Folder(t), pgtest.User(t)
+	w := upWith(t, func(b *spec.Service) {
+		delete(b.Env, "DB")
+		b.Databases = map[string]string{"orders": "postgres://admin@db:5432/postgres"}
+	}, func(o *process.Options) {
+		o.Spec.Services["db"] = spec.Service{
+			Command: append(as, "sh", "-c", fmt.Sprintf("test -e %[1]s/data || %[2]s/initdb -D %[1]s/data -U admin --auth=trust --no-sync -E UTF8 --locale=C; "+
+				"exec %[2]s/postgres -D %[1]s/data -p ${port.sql} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off", data, bin)),
+			Ports: map[string]string{"sql": "5432"}, Ready: spec.Readiness{Within: "60s"}, Stop: "2s",
+		}
+	})
+	d, err := w.Database(w.target(t, "b"), "")
+	must(t, err)
+	at, err := w.FindServer(t.Context(), *d.Server)
+	must(t, err)
+	var conn *pgx.Conn
+	eventually(t, "it takes connections", func() bool {
+		conn, err = pgx.Connect(soon(t), "postgres://admin@"+at+"/postgres")
+		return err == nil
+	})
+	_, err = conn.Exec(soon(t), "CREATE TABLE a (v int)")
+	must(t, err)
+	must(t, conn.Close(soon(t)))
+	f, _ := request{fault: "db.lock", service: "b"}.injected(t, w)
+	db := w.target(t, "db")
+	must(t, w.Hold(t.Context(), db))
+	must(t, w.Kill(soon(t), db, "SIGKILL"))
+	wantReverted(t, f)
+}
+
+// A server that has just been started is no reason to give up.
+func TestAServerThatStartsIsWaitedFor(t *testing.T) {
+	s := pgtest.Start(t)
+	t.Setenv(passwordEnv, pgtest.Password)
+	s.Kill()
+	c := clientAt(s.URL("chaos", "orders"))
+	find, tries := c.Find, make(chan struct{}, 1_000)
+	c.Find = func(ctx context.Context) (string, error) {
+		tries <- struct{}{}
+		return find(ctx)
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.EndSessions(soon(t), nil) }()
+	for range 2 {
+		select {
+		case <-tries:
+		case err := <-done:
+			t.Fatalf("it has given up: %v", err)
+		}
+	}
+	s.Run()
+	must(t, <-done)
+}
+
+// Whatever variables psql would read, a session is with the server that is named, whether it is in a cluster or not, and as its URL says.
+func TestVariablesNameNoServer(t *testing.T) {
+	s := pgtest.Start(t)
+	t.Setenv(passwordEnv, pgtest.Password)
+	for name, value := range map[string]string{
+		"PGSSLMODE": "require", "PGTARGETSESSIONATTRS": "standby", "PGHOST": "nowhere.invalid", "PGPORT": "1", "PGUSER": "nobody", "PGDATABASE": "nowhere", "PGPASSWORD": "wrong", "PGOPTIONS": "-c search_path=x",
+		"PGAPPNAME": "psql",
+	} {
+		t.Setenv(name, value)
+	}
+	session, err := clientAt(s.URL("chaos", "orders")).Open(soon(t))
+	must(t, err)
+	must(t, session.Close(soon(t)))
+	_, err = clientAt(s.URL("chaos", "orders") + "?sslmode=require").Open(soon(t))
+	wantError(t, err, "refused TLS")
 }
 
 // holder is a process that does something to a server until it is killed.
@@ -400,7 +394,7 @@ func holder() error {
 		return err
 	}
 	if os.Getenv("WHAT") == "db.exhaust" {
-		all, err := c.Exhaust(ctx, s, 0)
+		all, err := c.Exhaust(ctx, s, 0, "orders")
 		if err == nil {
 			err = all.Take(ctx)
 		}

@@ -16,18 +16,21 @@ const refillEvery = 50 * time.Millisecond
 
 // Connections are those that are held, so that nobody else gets one.
 type Connections struct {
-	client Client
-	leave  int // so many are left free
+	client    Client
+	leave     int      // so many are left free
+	databases []string // that are to be hit
 
 	mu      sync.Mutex
 	held    []*Session
 	touched time.Time
+	met     limit   // the last that was met
+	company company // so far
 	refill  *again
 }
 
-// Exhaust readies taking all connections but so many; none is taken yet. A role that gets those which are kept for administrators is refused: nobody could look after
+// Exhaust readies taking all connections but so many, so that the users of these databases of the server get none; none is taken yet. A role that gets those which are kept for administrators is refused: nobody could look after
 // the server, or take this back.
-func (c Client) Exhaust(ctx context.Context, by *Session, leave int) (*Connections, error) {
+func (c Client) Exhaust(ctx context.Context, by *Session, leave int, databases ...string) (*Connections, error) {
 	var reserved bool
 	err := by.ask(ctx, `SELECT coalesce(bool_or(rolname = current_user AND rolsuper OR rolname = 'pg_use_reserved_connections' AND pg_has_role(oid, 'USAGE')), false) FROM pg_roles`, nil, &reserved)
 	switch {
@@ -36,12 +39,13 @@ func (c Client) Exhaust(ctx context.Context, by *Session, leave int) (*Connectio
 	case reserved:
 		return nil, errors.New("the role gets the connections that are kept for administrators as well, so nobody could take this back: name an ordinary role")
 	}
-	return &Connections{client: c, leave: leave}, nil
+	all := &Connections{client: c, leave: leave, databases: databases}
+	return all, all.look(ctx, by) // who opens a session for each request has none while nobody gets one
 }
 
 // Take takes connections until the server refuses one more, gives back those that are left, and keeps it so: whatever somebody lets go of is taken.
 func (c *Connections) Take(ctx context.Context) error {
-	if err := c.Fill(ctx); err != nil {
+	if err := c.takeAll(ctx); err != nil {
 		return err
 	}
 	if err := c.giveBack(ctx); err != nil {
@@ -51,13 +55,24 @@ func (c *Connections) Take(ctx context.Context) error {
 	return nil
 }
 
+// takeAll fills, and touches what is held meanwhile: a server with many connections would end the first before it gave the last.
+func (c *Connections) takeAll(ctx context.Context) error { return c.fill(ctx, c.touch) }
+
 // Fill takes connections until the server refuses one more.
 func (c *Connections) Fill(ctx context.Context) error {
+	return c.fill(ctx, func(context.Context) error { return nil })
+}
+
+func (c *Connections) fill(ctx context.Context, before func(context.Context) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.held) < most {
+		if err := before(ctx); err != nil {
+			return err
+		}
 		s, err := c.client.lasting(ctx)
 		if IsFull(err) {
+			c.met = limitOf(err)
 			return nil
 		}
 		if err != nil {
@@ -85,27 +100,36 @@ func (c *Connections) giveBack(ctx context.Context) error {
 
 // keep lets the server hear of what is held, and takes what somebody has let go of.
 func (c *Connections) keep(ctx context.Context) error {
-	if err := c.touch(ctx); err != nil {
-		return err
+	if c.leave == 0 {
+		return c.takeAll(ctx)
 	}
-	if c.leave > 0 {
-		return nil
-	}
-	return c.Fill(ctx)
-}
-
-func (c *Connections) touch(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.touch(ctx)
+}
+
+// touchers is how many connections are touched at the same time: a server that is far away takes its time for each.
+const touchers = 32
+
+// touch lets the server hear of what is held, if it is time. The caller has c.mu.
+func (c *Connections) touch(ctx context.Context) error {
 	if time.Since(c.touched) < touchEvery {
 		return nil
 	}
-	for _, s := range c.held {
-		if err := s.touch(ctx); err != nil {
-			return fmt.Errorf("a connection that was held: %w", err)
-		}
-	}
 	c.touched = time.Now()
+	var busy sync.WaitGroup
+	failures := make([]error, touchers)
+	for n := range touchers {
+		busy.Go(func() {
+			for i := n; i < len(c.held) && failures[n] == nil; i += touchers {
+				failures[n] = c.held[i].touch(ctx)
+			}
+		})
+	}
+	busy.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return fmt.Errorf("a connection that was held: %w", err)
+	}
 	return nil
 }
 
@@ -119,17 +143,6 @@ func (c *Connections) Held(ctx context.Context, by *Session) (held int, lost, er
 		err = fmt.Errorf("see its sessions: %w", err)
 	}
 	return held, c.refill.failed(), err
-}
-
-// Own says whether the limit that was met is the role's own, which others, who have another role, do not meet.
-func (c *Connections) Own(ctx context.Context, by *Session) (own bool, err error) {
-	err = by.ask(ctx, `SELECT r.rolconnlimit >= 0 AND (SELECT count(*) FROM pg_stat_activity WHERE usesysid = r.oid) >= r.rolconnlimit
-		AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND usesysid <> r.oid AND pid <> pg_backend_pid())
-		FROM pg_roles r WHERE r.rolname = current_user`, nil, &own)
-	if err != nil {
-		err = fmt.Errorf("see its role's limit: %w", err)
-	}
-	return own, err
 }
 
 // Release gives all connections back. It is idempotent.

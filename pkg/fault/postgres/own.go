@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"syscall"
 	"time"
 
 	"chaosgate/pkg/target"
@@ -16,7 +18,7 @@ const goneWithin = 10 * time.Second
 const undoName = Prefix + "undo"
 
 // EndSessions ends the sessions of this name but the one that asks, and returns when the server shows none of them and so nothing that they held: locks and connections go
-// before a session does. By is a session to ask with; nil, or one that has ended: a new one, for which a server that is full is asked again until somebody leaves it. It is
+// before a session does. By is a session to ask with; nil, or one that has ended: a new one, for which a server that is full, down or starting is asked again. It is
 // idempotent.
 func (c Client) EndSessions(ctx context.Context, by *Session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, goneWithin, fmt.Errorf("not after %v", goneWithin))
@@ -26,15 +28,49 @@ func (c Client) EndSessions(ctx context.Context, by *Session) error {
 		switch {
 		case errors.Is(err, target.ErrGone):
 			return nil // the server, with its sessions
-		case err != nil && !IsFull(err):
+		case err != nil && !passes(err):
 			return err
 		case err == nil && left == 0:
 			return nil
 		}
-		if waited := pause(ctx); waited != nil {
-			return errors.Join(fmt.Errorf("%s: its sessions named %s are still there: %w", c.Server.URL, c.Name, waited), err)
+		waited := pause(ctx)
+		switch {
+		case waited != nil && err != nil:
+			return fmt.Errorf("%s: whether its sessions named %s are gone is not known: %w", c.Server.URL, c.Name, errors.Join(waited, err))
+		case waited != nil:
+			return fmt.Errorf("%s: its sessions named %s are still there: %w", c.Server.URL, c.Name, waited)
 		}
 	}
+}
+
+// Reach is Open for what takes something back: a server that is full, down or starting is asked again.
+func (c Client) Reach(ctx context.Context) (*Session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, goneWithin, fmt.Errorf("not after %v", goneWithin))
+	defer cancel()
+	c.Name = undoName
+	for {
+		s, err := c.Open(ctx)
+		if err == nil || !passes(err) {
+			return s, err
+		}
+		if waited := pause(ctx); waited != nil {
+			return nil, errors.Join(waited, err)
+		}
+	}
+}
+
+// passes says whether an error is that of a server which has no connection to give for now: it is full, it ends, it is down or it starts.
+func passes(err error) bool {
+	switch code(err) {
+	case tooManyConnections, adminShutdown, crashShutdown, cannotConnectNow:
+		return true
+	}
+	for _, cut := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, cut) {
+			return true
+		}
+	}
+	return false
 }
 
 // endOnce ends the sessions and answers how many there were.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -78,9 +79,13 @@ func (c Client) Open(ctx context.Context) (*Session, error) {
 }
 
 func (c Client) config(ctx context.Context) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(c.Server.URL)
+	text, err := stated(c.Server.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not the URL of a PostgreSQL database: %w", c.Server.URL, err)
+	}
+	config, err := pgx.ParseConfig(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the URL of a PostgreSQL database, or a variable PG... of this process is wrong: %w", c.Server.URL, err)
 	}
 	at, err := c.Find(ctx)
 	if err != nil {
@@ -92,7 +97,9 @@ func (c Client) config(ctx context.Context) (*pgx.ConnConfig, error) {
 			return nil, fmt.Errorf("%s: its password should be in the environment variable %s, which is not set", c.Server.URL, variable)
 		}
 	}
-	// Whatever the variables of the process say: only this server, under this name.
+	// Whatever the variables PG... of the process say: this server only, whatever it is in a cluster, under this name. What they say of certificates and of how a server may ask
+	// for the password is kept.
+	config.ValidateConnect = nil
 	config.RuntimeParams = map[string]string{"application_name": c.Name}
 	config.ConnectTimeout = connectWithin
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
@@ -101,6 +108,19 @@ func (c Client) config(ctx context.Context) (*pgx.ConnConfig, error) {
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	return config, nil
+}
+
+// stated is a URL that says itself what variables of the process would say otherwise.
+func stated(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	query := u.Query()
+	query.Set("sslmode", cmp.Or(query.Get("sslmode"), "prefer"))
+	query.Set("target_session_attrs", "any")
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
 // lasting connects with a session that the server ends when it is no longer heard of. Servers before 14 do not know all of that, and end it with its connection only.
@@ -168,6 +188,9 @@ func (s *Session) ask(ctx context.Context, query string, args []any, into ...any
 // The server's codes for errors.
 const (
 	tooManyConnections = "53300"
+	adminShutdown      = "57P01"
+	crashShutdown      = "57P02"
+	cannotConnectNow   = "57P03" // it starts, or ends
 	lockNotAvailable   = "55P03"
 	deadlockDetected   = "40P01"
 )

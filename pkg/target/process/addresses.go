@@ -82,7 +82,7 @@ func (e *Environment) server(text string) (target.Database, error) {
 	return target.Database{Server: found}, nil
 }
 
-// FindServer implements target.ServerFinder. That of a service is reached past all links.
+// FindServer implements target.ServerFinder. That of a service is reached past all links, and has ended with its process.
 func (e *Environment) FindServer(_ context.Context, s target.Server) (string, error) {
 	if s.On == nil {
 		return addressOf(s)
@@ -95,6 +95,9 @@ func (e *Environment) FindServer(_ context.Context, s target.Server) (string, er
 	port, _ := at.On(e.opts.Spec.Services)
 	if port == "" {
 		return "", fmt.Errorf("service %s has no port %s", service.name, at.Port)
+	}
+	if now, _ := service.look(); !now.alive() {
+		return "", fmt.Errorf("%s does not run: %w", service.instance, target.ErrGone)
 	}
 	return fmt.Sprintf("127.0.0.1:%d", service.port(port)), nil
 }

@@ -202,3 +202,27 @@ func TestUndoIsEnoughForAPerson(t *testing.T) {
 		t.Errorf("got %+v", w.undo)
 	}
 }
+
+// A server that is a service has gone with its process, and is found again when it has been started.
+func TestFindServer(t *testing.T) {
+	w := up(t, map[string]spec.Service{
+		"a": service(func(s *spec.Service) { s.Databases = map[string]string{"main": "postgres://chaos@b:5000/orders"} }),
+		"b": service(nil),
+	})
+	d, err := w.Database(w.target(t, "a"), "")
+	must(t, err)
+	find := func() (string, error) { return w.FindServer(t.Context(), *d.Server) }
+	if at, err := find(); err != nil || !strings.HasPrefix(at, "127.0.0.1:") {
+		t.Errorf("got %q, %v", at, err)
+	}
+	b := w.target(t, "b")
+	must(t, w.Hold(t.Context(), b))
+	must(t, w.Kill(soon(t), b, "SIGKILL"))
+	if at, err := find(); !errors.Is(err, target.ErrGone) {
+		t.Errorf("once it is killed: %q, %v", at, err)
+	}
+	must(t, w.Start(soon(t), b))
+	if at, err := find(); err != nil {
+		t.Errorf("once it is started: %q, %v", at, err)
+	}
+}

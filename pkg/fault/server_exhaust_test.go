@@ -1,0 +1,261 @@
+package fault_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"chaosgate/pkg/fault"
+	"chaosgate/pkg/pgtest"
+	"chaosgate/pkg/spec"
+	"chaosgate/pkg/target"
+	"chaosgate/pkg/target/process"
+)
+
+func TestExhaust(t *testing.T) {
+	w, s := serve(t)
+	t.Run("all", func(t *testing.T) {
+		kept := s.Connect(s.Secret("service"))
+		defer kept.Close(context.Background())
+		leaves := s.Connect(s.Secret("service"))
+		f, undos := request{fault: "db.exhaust", service: "b"}.prepared(t, w)
+		wantNoSecret(t, undos)
+		if got := try(t, s, "SELECT 1"); got != "" {
+			t.Errorf("before: %s", got)
+		}
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, true, "the server refuses a new connection with too_many_connections")
+		if got := try(t, s, "SELECT 1"); got != full {
+			t.Errorf("a new connection meets %q", got)
+		}
+		must(t, kept.Ping(soon(t)))
+		before := e.Readings["connections_held"]
+		must(t, leaves.Close(soon(t)))
+		eventually(t, "what is let go of is taken", func() bool {
+			return elsewhere(t, s, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'chaos/%' AND usename = 'chaos'") > int(before)+1 // and the one that looks
+		})
+		if got := try(t, s, "SELECT 1"); got != full {
+			t.Errorf("a new connection meets %q", got)
+		}
+		e, err = f.Check(soon(t))
+		wantEffect(t, "check", e, err, true)
+		wantReverted(t, f)
+		noneLeft(t, s)
+		if got := try(t, s, "SELECT 1"); got != "" {
+			t.Errorf("after: %s", got)
+		}
+	})
+	t.Run("some are left", func(t *testing.T) {
+		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.injected(t, w)
+		eventually(t, "two are free", func() bool { return try(t, s, "SELECT 1") == "" })
+		for range 2 {
+			conn := s.Connect(s.Secret("service"))
+			defer conn.Close(context.Background())
+		}
+		if got := try(t, s, "SELECT 1"); got != full {
+			t.Errorf("the third connection meets %q", got)
+		}
+		e, err := f.Check(soon(t))
+		wantEffect(t, "check", e, err, true, "and 2 left")
+		wantReverted(t, f)
+	})
+	t.Run("more are to be left than there are", func(t *testing.T) {
+		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "500"}}.prepared(t, w)
+		_, err := f.Inject(soon(t))
+		wantError(t, err, "free connections only")
+		wantReverted(t, f)
+		noneLeft(t, s)
+	})
+	t.Run("the database has a limit", func(t *testing.T) {
+		s.Exec("postgres", "ALTER DATABASE orders CONNECTION LIMIT 5")
+		defer s.Exec("postgres", "ALTER DATABASE orders CONNECTION LIMIT -1")
+		f, _ := request{fault: "db.exhaust", service: "b"}.injected(t, w)
+		if got := try(t, s, "SELECT 1"); got != full {
+			t.Errorf("a new connection meets %q", got)
+		}
+		wantReverted(t, f)
+	})
+	t.Run("a superuser would take what is kept for administrators", func(t *testing.T) {
+		_, err := request{fault: "db.exhaust", service: "b"}.build(t, onServer(t, s.URL("admin", "orders"))).Prepare(soon(t))
+		wantError(t, err, "name an ordinary role")
+	})
+}
+
+// A limit that is met by the fault's role alone is felt by whoever comes as that role.
+func TestExhaustByARoleWithALimit(t *testing.T) {
+	w, s := serve(t)
+	t.Run("a limit that is the role's own is not felt by others", func(t *testing.T) {
+		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT 4")
+		defer s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1")
+		other := s.Connect(s.Secret("service"))
+		defer other.Close(context.Background())
+		f, _ := request{fault: "db.exhaust", service: "b"}.prepared(t, w)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, false, "the role's own")
+		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1") // so that what takes it back gets in
+		wantReverted(t, f)
+	})
+	t.Run("the limit stays the role's own when some are given back", func(t *testing.T) {
+		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT 6")
+		defer s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1")
+		other := s.Connect(s.Secret("service"))
+		defer other.Close(context.Background())
+		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.prepared(t, w)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, false, "the role's own", "another role")
+		e, err = f.Check(soon(t))
+		wantEffect(t, "check", e, err, false, "the role's own", "another role")
+		wantReverted(t, f)
+		noneLeft(t, s)
+	})
+	t.Run("a limit that is the role's own is felt by nobody who is known", func(t *testing.T) {
+		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT 6")
+		defer s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1")
+		f, _ := request{fault: "db.exhaust", service: "b"}.prepared(t, w)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, false, "the role's own", "nobody else was seen with that role")
+		if got := try(t, s, "SELECT 1"); got != "" {
+			t.Errorf("the service, with its own role, meets %q", got)
+		}
+		wantReverted(t, f)
+		noneLeft(t, s)
+	})
+	t.Run("a limit that is the role's own is felt by a service with that role", func(t *testing.T) {
+		s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT 6")
+		defer s.Exec("postgres", "ALTER ROLE chaos CONNECTION LIMIT -1")
+		same := s.Connect(s.Secret("chaos"))
+		defer same.Close(context.Background())
+		f, _ := request{fault: "db.exhaust", service: "b"}.injected(t, w)
+		must(t, same.Close(soon(t))) // it makes its connection anew, and is refused
+		e, err := f.Check(soon(t))
+		wantEffect(t, "check", e, err, true)
+		wantReverted(t, f)
+		noneLeft(t, s)
+	})
+}
+
+// elsewhere answers one number, as a superuser who has no session on the service's database.
+func elsewhere(t *testing.T, s *pgtest.Server, query string) (n int) {
+	t.Helper()
+	conn := s.Connect(s.URL("admin", "postgres"))
+	defer conn.Close(context.Background())
+	must(t, conn.QueryRow(soon(t), query).Scan(&n))
+	return n
+}
+
+// Whoever gets the connections that are kept for administrators does not feel that all others are taken.
+func TestWhoIsNotRefused(t *testing.T) {
+	t.Run("a service that is a superuser", func(t *testing.T) {
+		w, s := serve(t)
+		s.Exec("postgres", "ALTER ROLE service SUPERUSER")
+		conn := s.Connect(s.Secret("service"))
+		defer conn.Close(context.Background())
+		f, _ := request{fault: "db.exhaust", service: "b"}.prepared(t, w)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, false, "superusers", "not refused")
+		if got := try(t, s, "SELECT 1"); got != "" {
+			t.Errorf("the service meets %q", got)
+		}
+		e, err = f.Check(soon(t))
+		wantEffect(t, "check", e, err, false, "superusers", "not refused")
+		wantReverted(t, f)
+	})
+}
+
+// bothOf is a fault on a and b, armed, whose databases are these.
+func bothOf(t *testing.T, name string, a, b string) (fault.Fault, []target.Undo) {
+	t.Helper()
+	w := upWith(t, func(of *spec.Service) {
+		delete(of.Env, "DB")
+		of.Databases = map[string]string{"orders": b}
+	}, func(o *process.Options) {
+		of := o.Spec.Services["a"]
+		of.Databases = map[string]string{"orders": a}
+		o.Spec.Services["a"] = of
+		o.SecretVariables = map[string]string{"db": passwordEnv}
+	})
+	k := request{fault: name}.kind(t)
+	params, problems := k.CheckParams(nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	f, err := k.New(fault.Request{ID: "the-step", Runtime: w.Environment, Targets: []target.Target{w.target(t, "a"), w.target(t, "b")}, Params: params})
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			_, _ = f.Revert(context.Background())
+		}
+	})
+	undos, err := f.Prepare(soon(t))
+	must(t, err)
+	return f, undos
+}
+
+// A server is one, and so is a database of it, whoever comes to it and however.
+func TestOneServerByTwoURLs(t *testing.T) {
+	_, s := serve(t)
+	s.Exec("postgres", "CREATE DATABASE more OWNER service")
+	orders := strings.Replace(s.URL("chaos", "orders"), "chaos@", "chaos:${secret.db}@", 1)
+	more := strings.Replace(orders, "/orders", "/more", 1)
+	for name, c := range map[string]struct {
+		fault, a string
+		times    int
+	}{
+		"the server's connections":               {"db.exhaust", more, 1},
+		"a database":                             {"db.terminate", orders + "?sslmode=disable", 1},
+		"a database, as somebody else":           {"db.terminate", strings.Replace(orders, "chaos:", "service:", 1), 1},
+		"two databases that each have their own": {"db.terminate", more, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, undos := bothOf(t, c.fault, c.a, orders)
+			if len(undos) != c.times {
+				t.Errorf("it is hit %d times, want %d", len(undos), c.times)
+			}
+			if c.fault == "db.exhaust" {
+				e, err := f.Inject(soon(t))
+				wantEffect(t, "inject", e, err, true)
+			}
+			_, err := f.Revert(soon(t))
+			must(t, err)
+			noneLeft(t, s)
+		})
+	}
+	t.Run("a superuser on the other database", func(t *testing.T) {
+		conn := s.Connect(s.URL("admin", "orders"))
+		defer conn.Close(context.Background())
+		f, _ := bothOf(t, "db.exhaust", more, orders)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, false, "superusers")
+		wantReverted(t, f)
+	})
+	t.Run("a limit that is a database's own is not felt on another", func(t *testing.T) {
+		s.Exec("postgres", "ALTER DATABASE more CONNECTION LIMIT 5")
+		f, _ := bothOf(t, "db.exhaust", more, orders)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, false, "the database's own", "have 2 on the server")
+		wantReverted(t, f)
+	})
+}
+
+// Taking all connections of a server that is far away takes longer than it lets a silent session live.
+func TestConnectionsAreHeldWhileOthersAreTaken(t *testing.T) {
+	s := pgtest.Start(t, "max_connections=8")
+	t.Setenv(passwordEnv, pgtest.Password)
+	c := clientAt(s.URL("chaos", "orders"))
+	by, err := c.Open(soon(t))
+	must(t, err)
+	defer by.Close(context.Background())
+	find := c.Find
+	c.Find = func(ctx context.Context) (string, error) {
+		time.Sleep(4 * time.Second) // the way to it
+		return find(ctx)
+	}
+	all, err := c.Exhaust(soon(t), by, 0, "orders")
+	must(t, err)
+	defer func() { must(t, all.Release(context.Background())) }()
+	must(t, all.Take(t.Context()))
+	if n := elsewhere(t, s, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chaos/held'"); n < 5 {
+		t.Errorf("%d sessions are left, the one that looks included", n)
+	}
+}
