@@ -157,7 +157,7 @@ func TestADatabaseInAContainer(t *testing.T) {
 	h, err := w.Host(soon(t), of, agent.SQLiteJob, agent.SQLiteConfig{Path: d.Path})
 	must(t, err)
 	text, err := h.Call(soon(t), agent.Status)
-	if err != nil || !strings.Contains(string(text), `"write":"gone"`) {
+	if err != nil || !strings.Contains(string(text), `"met":"gone"`) {
 		t.Errorf("of a database that is not there: %s, %v", text, err)
 	}
 	must(t, h.Close(soon(t)))
