@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -46,6 +47,7 @@ func TestMain(m *testing.M) {
 
 // helper serves. With TMPFS it has that much memory mounted at DIR first, in a mount namespace that it was started in, SHARED or not. With BELOW there is a shared mount at sub
 // below it, which has another one at usb; with KIND there is a file system of that kind below it, at its name; BOUND is who has mounted DIR on itself and was killed right then.
+// With OTHERS it has a file of theirs mounted as orders.db in that.
 func helper() error {
 	if size := os.Getenv("TMPFS"); size != "" {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -53,6 +55,12 @@ func helper() error {
 		}
 		if err := unix.Mount("tmpfs", os.Getenv("DIR"), "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "size="+size+",mode=1777"); err != nil {
 			return err
+		}
+		if file := os.Getenv("OTHERS"); file != "" {
+			name := filepath.Join(os.Getenv("DIR"), "orders.db")
+			if err := errors.Join(os.WriteFile(name, nil, 0o600), unix.Mount(file, name, "", unix.MS_BIND, "")); err != nil {
+				return err
+			}
 		}
 		if os.Getenv("SHARED") != "" {
 			if err := unix.Mount("", os.Getenv("DIR"), "", unix.MS_SHARED, ""); err != nil {

@@ -237,7 +237,7 @@ func Catalogue() []Kind {
 		},
 		{
 			Name:  "db.full",
-			Doc:   "Fills the file system that a SQLite database lies on, as disk.fill does: whoever makes it or its journal grow meets a real SQLITE_FULL. One that others use as well is refused.",
+			Doc:   "Fills the file system that a SQLite database lies on, with links followed, as disk.fill does: whoever makes it or its journal grow meets a real SQLITE_FULL. One that others use as well is refused.",
 			Needs: []target.Capability{target.CanHost, target.CanFill, target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Engines: []Engine{SQLite},
 			Proof: "a write beside the database meets ENOSPC, which SQLite answers with SQLITE_FULL",
 			New:   newDBFull, Revert: revertHosted,

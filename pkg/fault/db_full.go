@@ -2,7 +2,6 @@ package fault
 
 import (
 	"fmt"
-	"path"
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/target"
@@ -29,6 +28,6 @@ func newDBFull(r Request) (Fault, error) {
 			return nil, fmt.Errorf("%s: the database %s is on a disk of the machine, which is not filled", i.Instance, at.Path)
 		}
 		h, err := newHosted(r, i, "db.full")
-		return &diskFill{hosted: h, owner: owner, config: agent.DiskFillConfig{Path: path.Dir(at.Path)}}, err
+		return &diskFill{hosted: h, owner: owner, config: agent.DiskFillConfig{Database: at.Path}}, err
 	})
 }

@@ -21,7 +21,7 @@ type diskFill struct {
 	hosted
 	owner  target.DiskOwner
 	config agent.DiskFillConfig
-	was    agent.DiskFillStatus
+	was    agent.DiskFillStatus // zero before Prepare
 }
 
 func newDiskFill(r Request) (Fault, error) {
@@ -63,7 +63,7 @@ func (d *diskFill) possible(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted, free, path := d.config.Size, d.was.Free, d.config.Path
+	wanted, free, path := d.config.Size, d.was.Free, d.was.Path
 	if wanted == 0 {
 		wanted = free - d.config.Leave
 	}
@@ -142,8 +142,8 @@ func (d *diskFill) outcome(ctx context.Context, now agent.DiskFillStatus, err er
 		return Effect{}, err
 	}
 	e := Effect{
-		Proven:   d.felt(now),
-		Summary:  fmt.Sprintf("%s: %s has %s free of %s", d.Instance, d.config.Path, size(now.Free), size(now.Total)),
+		Proven:   d.felt(now) && now.Astray == "",
+		Summary:  fmt.Sprintf("%s: %s has %s free of %s", d.Instance, d.was.Path, size(now.Free), size(now.Total)),
 		Readings: map[string]float64{"free_before_bytes": float64(d.was.Free), "free_bytes": float64(now.Free), "taken_bytes": float64(now.Held)},
 	}
 	if d.touched {
@@ -152,12 +152,15 @@ func (d *diskFill) outcome(ctx context.Context, now agent.DiskFillStatus, err er
 	if now.Write == agent.Full {
 		e.Summary += ", and a write meets ENOSPC"
 	}
+	if now.Astray != "" {
+		e.Summary += "; " + now.Astray
+	}
 	return d.withFate(ctx, e)
 }
 
 // helperEnded tells what is known when the helper is gone, and with it what it had taken.
 func (d *diskFill) helperEnded(ctx context.Context) (Effect, error) {
-	e := Effect{Summary: fmt.Sprintf("%s: the process that had taken the room at %s has ended before its time, and the room is free again", d.Instance, d.config.Path)}
+	e := Effect{Summary: fmt.Sprintf("%s: the process that had taken the room at %s has ended before its time, and the room is free again", d.Instance, d.was.Path)}
 	st, err := d.inspect(ctx)
 	if err != nil {
 		return Effect{}, err
@@ -176,11 +179,11 @@ func (d *diskFill) Check(ctx context.Context) (Effect, error) {
 
 // Revert implements Fault. The room is read back by who had taken it; where that has ended, its end is what frees it.
 func (d *diskFill) Revert(ctx context.Context) (Effect, error) {
-	e := Effect{Proven: true, Summary: fmt.Sprintf("%s: the process that had taken the room at %s is gone, and the room is free with it", d.Instance, d.config.Path)}
+	e := Effect{Proven: true, Summary: fmt.Sprintf("%s: the process that had taken the room at %s is gone, and the room is free with it", d.Instance, d.was.Path)}
 	if d.touched && d.helper != nil {
 		if now, err := d.givenBack(ctx); err == nil {
 			e.Proven = now.Held == 0
-			e.Summary = fmt.Sprintf("%s: %s has %s free again", d.Instance, d.config.Path, size(now.Free))
+			e.Summary = fmt.Sprintf("%s: %s has %s free again", d.Instance, d.was.Path, size(now.Free))
 		}
 	}
 	if err := d.close(ctx); err != nil {

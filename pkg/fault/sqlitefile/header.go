@@ -27,6 +27,11 @@ var magic = []byte("SQLite format 3\x00")
 // readOnlyVersion is the write version that makes a file read-only.
 const readOnlyVersion = 3
 
+// CheckDatabase says why a file is no database that this user could write to. Nothing is locked for that.
+func CheckDatabase(ctx context.Context, path string) error {
+	return withHeader(ctx, path, func(*os.File, []byte) error { return nil })
+}
+
 // CheckMarkable says why a database cannot be made read-only: it is in WAL mode (whose header is in the WAL), it is read-only already, or it is no database.
 // Nothing is locked for that.
 func CheckMarkable(ctx context.Context, path string) error {

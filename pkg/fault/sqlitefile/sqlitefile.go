@@ -77,6 +77,18 @@ func exists(path string) (os.FileInfo, error) {
 	return info, nil
 }
 
+// Place answers where the file of a database is: SQLite follows links, and has the journal beside what it finds at their end. target.ErrGone if there is no such file.
+func Place(path string) (string, error) {
+	if _, err := exists(path); err != nil {
+		return "", err
+	}
+	at, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("the database %s: %w", path, err)
+	}
+	return at, nil
+}
+
 // is says whether an error has a primary result code of SQLite.
 func is(err error, code int) bool {
 	var e *sqlite.Error
