@@ -19,7 +19,7 @@ type SQLiteConfig struct {
 	Mode  sqlitefile.Mode `json:"mode,omitempty"`  // of Locked and Lockable; empty looks for no lock
 	Edit  sqlitefile.Edit `json:"edit,omitempty"`  // empty: inject only looks
 	Table string          `json:"table,omitempty"` // that the edit is for; empty: all
-	Undo  bool            `json:"undo,omitempty"`  // inject takes the edit back, whoever made it
+	Undo  bool            `json:"undo,omitempty"`  // inject takes the edit back, whoever made it, and Met is then whether it is undone
 }
 
 // Outcome is what came of a try, so that it can be told from afar.
@@ -89,7 +89,7 @@ func (j *sqliteJob) inject(ctx context.Context) (any, error) {
 
 // undo takes the edit back; a file that is gone has none.
 func (j *sqliteJob) undo(ctx context.Context) error {
-	err := j.config.Edit.Undo(ctx, j.config.Path)
+	err := j.config.Edit.Undo(ctx, j.config.Path, j.config.Table)
 	if errors.Is(err, target.ErrGone) {
 		return nil
 	}
@@ -116,10 +116,14 @@ func (j *sqliteJob) status(ctx context.Context) (any, error) {
 }
 
 func (j *sqliteJob) try(ctx context.Context) error {
-	if c := j.config; c.Edit != "" {
+	switch c := j.config; {
+	case c.Edit == "":
+		return sqlitefile.TryWrite(ctx, c.Path)
+	case c.Undo:
+		return c.Edit.Undone(ctx, c.Path, c.Table)
+	default:
 		return c.Edit.Try(ctx, c.Path, c.Table)
 	}
-	return sqlitefile.TryWrite(ctx, j.config.Path)
 }
 
 func said(err error) string {

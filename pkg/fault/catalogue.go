@@ -229,7 +229,7 @@ func Catalogue() []Kind {
 		},
 		{
 			Name:   "db.corrupt",
-			Doc:    "Damages tables of a SQLite database and their indexes for every process: whoever reads or writes them meets a real SQLITE_CORRUPT. No row is touched, and the damage is taken off again exactly; what the service does about it meanwhile, such as making a new file, stays.",
+			Doc:    "Damages tables of a SQLite database and their indexes for every process: whoever reads or writes them meets a real SQLITE_CORRUPT. No row is touched, and the damage is taken off again exactly, of the file at that path; what the service does about it meanwhile, such as making a new file, stays, and so does the damage in what it has renamed: the file, or a table that was named here.",
 			Params: []Param{{Name: "table", Type: Text, Doc: "which table; without it all of them"}},
 			Needs:  []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Engines: []Engine{SQLite},
 			Proof: "another process meets SQLITE_CORRUPT when it reads",

@@ -21,6 +21,8 @@ type database interface {
 	try(context.Context) (agent.Outcome, string, error)
 	edit(context.Context) error
 	undo(context.Context) error // takes the edit back; idempotent
+	// undone is what try is, of whether the edit is undone; after undo.
+	undone(context.Context) (agent.Outcome, string, error)
 	close(context.Context) error
 	id() string // of the helper that reaches it; empty if there is none
 }
@@ -62,7 +64,11 @@ func (d fileDatabase) locked(ctx context.Context) (bool, error) {
 }
 
 func (d fileDatabase) try(ctx context.Context) (agent.Outcome, string, error) {
-	err := d.attempt(ctx)
+	return cameOf(d.attempt(ctx))
+}
+
+// cameOf tells what came of an attempt that could be made.
+func cameOf(err error) (agent.Outcome, string, error) {
 	if err == nil {
 		return agent.Succeeded, "", nil
 	}
@@ -80,9 +86,16 @@ func (d fileDatabase) edit(ctx context.Context) error {
 	return d.purpose.edit.Make(ctx, d.path, d.table)
 }
 
-func (d fileDatabase) undo(ctx context.Context) error { return d.purpose.edit.Undo(ctx, d.path) }
-func (d fileDatabase) close(context.Context) error    { return nil }
-func (d fileDatabase) id() string                     { return "" }
+func (d fileDatabase) undo(ctx context.Context) error {
+	return d.purpose.edit.Undo(ctx, d.path, d.table)
+}
+
+func (d fileDatabase) undone(ctx context.Context) (agent.Outcome, string, error) {
+	return cameOf(d.purpose.edit.Undone(ctx, d.path, d.table))
+}
+
+func (d fileDatabase) close(context.Context) error { return nil }
+func (d fileDatabase) id() string                  { return "" }
 
 // insideDatabase is one that only a helper inside of the instance can reach. An instance that is started anew has lost its helper; another one is started when it is
 // asked next.
@@ -161,12 +174,17 @@ func (d *insideDatabase) edit(ctx context.Context) error {
 
 // undo ends its own helper, which takes back what it has edited, and has another one do it: the helper of before may have been lost.
 func (d *insideDatabase) undo(ctx context.Context) error {
+	d.config.Undo = true
 	if err := d.close(ctx); err != nil {
 		return err
 	}
-	d.config.Undo = true
 	_, err := d.ask(ctx, agent.Inject)
 	return err
+}
+
+// undone asks a helper that is there for the undo, as undo has left one.
+func (d *insideDatabase) undone(ctx context.Context) (agent.Outcome, string, error) {
+	return d.try(ctx)
 }
 
 func (d *insideDatabase) close(ctx context.Context) error {

@@ -95,7 +95,7 @@ func (d *dbEdit) Inject(ctx context.Context) (Effect, error) {
 
 // measure tries as another process. A service that is at work keeps the database busy for moments only.
 func (d *dbEdit) measure(ctx context.Context) (Effect, error) {
-	now, text, err := tried(ctx, d.db)
+	now, text, err := tried(ctx, d.db.try)
 	if err != nil {
 		return Effect{}, err
 	}
@@ -110,10 +110,10 @@ func (d *dbEdit) measure(ctx context.Context) (Effect, error) {
 	return Effect{Summary: fmt.Sprintf("%s: %s to its database should meet %s, but met: %s", d.Instance, d.try, d.code, text)}, nil
 }
 
-// tried does what the edit takes away, as soon as the database is not busy.
-func tried(ctx context.Context, db database) (now agent.Outcome, text string, err error) {
+// tried tries something on a database as soon as that is not busy.
+func tried(ctx context.Context, try func(context.Context) (agent.Outcome, string, error)) (now agent.Outcome, text string, err error) {
 	_, err = until(ctx, calmLimit, func(ctx context.Context) (_ bool, err error) {
-		now, text, err = db.try(ctx)
+		now, text, err = try(ctx)
 		return now != agent.Busy, err
 	})
 	return now, text, err
@@ -146,12 +146,12 @@ func undoEdit(ctx context.Context, instance string, db database, able string) (E
 	if err := db.undo(editing); err != nil && !errors.Is(err, target.ErrGone) {
 		return Effect{}, err
 	}
-	return usable(ctx, instance, db, able)
+	return usable(ctx, instance, db.undone, able)
 }
 
 // usable waits until another process can do again what it could not: the service may be at work itself now.
-func usable(ctx context.Context, instance string, db database, able string) (Effect, error) {
-	now, text, err := tried(ctx, db)
+func usable(ctx context.Context, instance string, try func(context.Context) (agent.Outcome, string, error), able string) (Effect, error) {
+	now, text, err := tried(ctx, try)
 	if err != nil {
 		return Effect{}, err
 	}

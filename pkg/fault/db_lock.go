@@ -146,7 +146,7 @@ func unlocked(ctx context.Context, instance string, db database) (Effect, error)
 	} else if now == agent.ReadOnly {
 		return Effect{Proven: true, Summary: instance + ": the lock on its database is gone with its holder; the database is read-only now"}, nil
 	}
-	return usable(ctx, instance, db, "written to")
+	return usable(ctx, instance, db.try, "written to")
 }
 
 // revertDBLock ends the holder of a lock whose runner has died.

@@ -47,9 +47,10 @@ func Corrupt(ctx context.Context, path, table string) error {
 	return nil
 }
 
-// Repair takes the damage of Corrupt off all tables that have it, and changes nothing else.
-func Repair(ctx context.Context, path string) error {
-	err := withRoots(ctx, path, "", func(tx transaction, roots []root) error {
+// Repair takes the damage of Corrupt off a table and its indexes, or with table empty off all that have it, and changes nothing else. Where there is no such table there is
+// nothing to repair.
+func Repair(ctx context.Context, path, table string) error {
+	err := withRoots(ctx, path, table, func(tx transaction, roots []root) error {
 		for _, r := range roots {
 			if err := tx.repair(ctx, r); err != nil {
 				return err
@@ -57,14 +58,55 @@ func Repair(ctx context.Context, path string) error {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errNoTables) {
+	if err != nil && !isAbsent(err) {
 		return fmt.Errorf("repair the database %s: %w", path, err)
 	}
 	return nil
 }
 
-// errNoTables is of a database that has nothing to damage.
-var errNoTables = errors.New("it has no tables")
+// CheckRepaired says why a repair is not to be seen: a table or one of its indexes has the damage still, or cannot be read. A table that is no longer there has none: a service
+// may have begun a new file. It waits for no lock.
+func CheckRepaired(ctx context.Context, path, table string) error {
+	c, err := open(ctx, path)
+	if err != nil {
+		return err
+	}
+	err = checkRepaired(ctx, c.Conn, table)
+	return errors.Join(err, c.close())
+}
+
+func checkRepaired(ctx context.Context, conn *sql.Conn, table string) error {
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil { // the pages are those that the schema names
+		return err
+	}
+	roots, err := rootsOf(ctx, conn, table)
+	switch {
+	case isAbsent(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, r := range roots {
+		data, err := r.read(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if isDamaged(data[0]) {
+			return fmt.Errorf("the table %s has the damage still, on page %d", r.name, r.page)
+		}
+	}
+	return readAll(ctx, conn, roots)
+}
+
+// absent is an error that says of what there is nothing to damage.
+type absent string
+
+func (a absent) Error() string { return string(a) }
+
+func isAbsent(err error) bool {
+	_, ok := errors.AsType[absent](err)
+	return ok
+}
 
 // CheckCorruptible says why a table cannot be damaged: there is none, or what is there cannot be read or written to now.
 func CheckCorruptible(ctx context.Context, path, table string) error {
@@ -140,9 +182,9 @@ func rootsOf(ctx context.Context, conn *sql.Conn, table string) (roots []root, e
 	case err != nil:
 		return nil, err
 	case len(names) == 0:
-		return nil, errNoTables
+		return nil, absent("it has no tables")
 	case len(roots) == 0:
-		return nil, fmt.Errorf("it has no table %s; there are %s", table, strings.Join(slices.Compact(names), ", "))
+		return nil, absent(fmt.Sprintf("it has no table %s; there are %s", table, strings.Join(slices.Compact(names), ", ")))
 	}
 	return roots, nil
 }
@@ -173,9 +215,9 @@ func withRoots(ctx context.Context, path, table string, f func(transaction, []ro
 	return errors.Join(err, c.close()) // which rolls back what was not committed
 }
 
-// page reads a page as SQLite sees it, wherever it is kept.
-func (tx transaction) page(ctx context.Context, r root) (data []byte, err error) {
-	err = tx.conn.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = ?", r.page).Scan(&data)
+// read answers its page as SQLite sees it, wherever it is kept.
+func (r root) read(ctx context.Context, conn *sql.Conn) (data []byte, err error) {
+	err = conn.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage WHERE pgno = ?", r.page).Scan(&data)
 	if err == nil && len(data) == 0 {
 		err = fmt.Errorf("page %d of the table %s is empty", r.page, r.name)
 	}
@@ -188,7 +230,7 @@ func (tx transaction) write(ctx context.Context, r root, data []byte) error {
 }
 
 func (tx transaction) damage(ctx context.Context, r root) error {
-	data, err := tx.page(ctx, r)
+	data, err := r.read(ctx, tx.conn)
 	if err != nil {
 		return err
 	}
@@ -200,7 +242,7 @@ func (tx transaction) damage(ctx context.Context, r root) error {
 }
 
 func (tx transaction) repair(ctx context.Context, r root) error {
-	data, err := tx.page(ctx, r)
+	data, err := r.read(ctx, tx.conn)
 	if err != nil || !isDamaged(data[0]) {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"chaosgate/pkg/fault/sqlitefile"
@@ -41,7 +42,8 @@ func TestCorruptIsMetByEverybody(t *testing.T) {
 			wantError(t, sqlitefile.CheckCorruptible(soon(t), file, ""), "cannot be damaged", "malformed")
 			wantError(t, sqlitefile.Corrupt(soon(t), file, ""), "the table a is damaged already")
 			for range 2 {
-				must(t, sqlitefile.Repair(soon(t), file))
+				must(t, sqlitefile.Repair(soon(t), file, ""))
+				must(t, sqlitefile.CheckRepaired(soon(t), file, ""))
 			}
 			checkIntact(t, file)
 			if after := dump(t, file); after != before {
@@ -62,7 +64,7 @@ func dump(t *testing.T, file string) string {
 	return text
 }
 
-// One table is damaged with its indexes, and nothing else; the repair needs not be told which. Damage of somebody else's is left alone.
+// One table is damaged with its indexes, and nothing else; a repair of all needs not be told which. Damage of somebody else's is left alone.
 func TestOneTableIsCorrupt(t *testing.T) {
 	file := database(t, "orders.db", "DELETE")
 	db := other(t, file)
@@ -81,10 +83,10 @@ func TestOneTableIsCorrupt(t *testing.T) {
 	if err := sqlitefile.TryTables(soon(t), file, `odd "name`); !sqlitefile.IsCorrupt(err) {
 		t.Errorf("the table with an odd name met %v", err)
 	}
-	must(t, sqlitefile.Repair(soon(t), file))
+	must(t, sqlitefile.Repair(soon(t), file, ""))
 	checkIntact(t, file)
 	must(t, sqlitefile.Corrupt(soon(t), file, "")) // the tables behind the virtual one as well
-	must(t, sqlitefile.Repair(soon(t), file))
+	must(t, sqlitefile.Repair(soon(t), file, ""))
 	checkIntact(t, file)
 
 	var page int64
@@ -95,9 +97,68 @@ func TestOneTableIsCorrupt(t *testing.T) {
 	must(t, read(db, "a"))
 	before, err := os.ReadFile(file)
 	must(t, err)
-	must(t, sqlitefile.Repair(soon(t), file))
+	must(t, sqlitefile.Repair(soon(t), file, ""))
 	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("a repair of what was never damaged has changed the file, %v", err)
+	}
+}
+
+// Two tables are damaged by two, each of which repairs its own with the indexes.
+func TestARepairOfOneTable(t *testing.T) {
+	file := database(t, "orders.db", "DELETE")
+	_, err := other(t, file).Exec("CREATE INDEX av ON a (v)")
+	must(t, err)
+	must(t, sqlitefile.Corrupt(soon(t), file, "a"))
+	must(t, sqlitefile.Corrupt(soon(t), file, "b"))
+	for range 2 {
+		must(t, sqlitefile.Repair(soon(t), file, "B"))
+	}
+	must(t, sqlitefile.CheckRepaired(soon(t), file, "b"))
+	must(t, read(other(t, file), "b"))
+	if err := read(other(t, file), "a"); !sqlitefile.IsCorrupt(err) {
+		t.Errorf("the table that another has damaged met %v", err)
+	}
+	for _, table := range []string{"A", ""} {
+		wantError(t, sqlitefile.CheckRepaired(soon(t), file, table), "the table a has the damage still, on page ")
+	}
+	must(t, sqlitefile.Repair(soon(t), file, "c")) // nor is it another's
+	wantError(t, sqlitefile.CheckRepaired(soon(t), file, "a"), "has the damage still")
+	must(t, sqlitefile.Repair(soon(t), file, "a"))
+	must(t, sqlitefile.CheckRepaired(soon(t), file, ""))
+	checkIntact(t, file)
+}
+
+// A repair is to be seen where nothing can have the damage, and not where one page has it, or where a table cannot be read for another reason.
+func TestWhenARepairIsToBeSeen(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.db")
+	must(t, os.WriteFile(empty, nil, 0o600))
+	must(t, sqlitefile.CheckRepaired(soon(t), empty, ""))
+	must(t, sqlitefile.CheckRepaired(soon(t), empty, "a"))
+	file := database(t, "orders.db", "DELETE")
+	must(t, sqlitefile.CheckRepaired(soon(t), file, "c"))
+	db := other(t, file)
+	_, err := db.Exec("CREATE INDEX av ON a (v)")
+	must(t, err)
+	var page int64
+	must(t, db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'av'").Scan(&page))
+	var before []byte
+	must(t, db.QueryRow("SELECT data FROM sqlite_dbpage WHERE pgno = ?", page).Scan(&before))
+	spoil := func(first byte) {
+		t.Helper()
+		data := bytes.Clone(before)
+		data[0] = first
+		_, err := db.Exec("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", data, page)
+		must(t, err)
+	}
+	spoil(before[0] | 0xc0)
+	must(t, sqlitefile.TryTables(soon(t), file, "a")) // whose index is not read
+	wantError(t, sqlitefile.CheckRepaired(soon(t), file, "a"), fmt.Sprintf("the table a has the damage still, on page %d", page))
+	must(t, sqlitefile.Repair(soon(t), file, "a"))
+	must(t, sqlitefile.CheckRepaired(soon(t), file, "a"))
+	must(t, db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = 'b'").Scan(&page))
+	spoil(0)
+	if err := sqlitefile.CheckRepaired(soon(t), file, ""); !sqlitefile.IsCorrupt(err) {
+		t.Errorf("what somebody else has damaged met %v", err)
 	}
 }
 
@@ -113,8 +174,9 @@ func TestWhatCannotBeCorrupt(t *testing.T) {
 	_, err := other(t, file).Exec("DROP TABLE a; DROP TABLE b")
 	must(t, err)
 	wantError(t, sqlitefile.CheckCorruptible(soon(t), file, ""), "it has no tables")
-	must(t, sqlitefile.Repair(soon(t), file))
-	for _, err := range []error{sqlitefile.CheckCorruptible(soon(t), file+"x", ""), sqlitefile.Corrupt(soon(t), file+"x", ""), sqlitefile.Repair(soon(t), file+"x"), sqlitefile.TryTables(soon(t), file+"x", "")} {
+	must(t, sqlitefile.Repair(soon(t), file, ""))
+	must(t, sqlitefile.Repair(soon(t), file, "a"))
+	for _, err := range []error{sqlitefile.CheckCorruptible(soon(t), file+"x", ""), sqlitefile.Corrupt(soon(t), file+"x", ""), sqlitefile.Repair(soon(t), file+"x", ""), sqlitefile.CheckRepaired(soon(t), file+"x", ""), sqlitefile.TryTables(soon(t), file+"x", "")} {
 		if !errors.Is(err, target.ErrGone) {
 			t.Errorf("a file that is not there: %v", err)
 		}
@@ -132,7 +194,7 @@ func TestCorruptWaitsForOthers(t *testing.T) {
 			must(t, sqlitefile.TryTables(soon(t), file, ""))
 			end()
 			must(t, sqlitefile.Corrupt(soon(t), file, ""))
-			must(t, sqlitefile.Repair(soon(t), file))
+			must(t, sqlitefile.Repair(soon(t), file, ""))
 			checkIntact(t, file)
 		})
 	}
@@ -149,7 +211,7 @@ func TestWriterOfAnotherProcessLosesNothing(t *testing.T) {
 				if err := sqlitefile.TryTables(soon(t), file, ""); !sqlitefile.IsCorrupt(err) && !sqlitefile.IsBusy(err) {
 					t.Fatalf("a try met %v", err)
 				}
-				must(t, sqlitefile.Repair(soon(t), file))
+				must(t, sqlitefile.Repair(soon(t), file, ""))
 			}
 			var wrote, refused int
 			_, err := fmt.Sscan(end(), &wrote, &refused)

@@ -19,13 +19,15 @@ type editing struct {
 	check func(ctx context.Context, path, table string) error // says why it cannot be made
 	make  func(ctx context.Context, path, table string) error
 	try   func(ctx context.Context, path, table string) error // what a service meets that needs what it takes away
-	undo  func(ctx context.Context, path string) error        // idempotent
+	undo  func(ctx context.Context, path, table string) error // idempotent
+	// undone says what there is of it still, or how a service would notice; it changes nothing and waits for no lock.
+	undone func(ctx context.Context, path, table string) error
 }
 
 // edits is all there are: a new one is a file and a row.
 var edits = map[Edit]editing{
-	EditReadOnly: {check: ofFile(CheckMarkable), make: ofFile(MarkReadOnly), try: ofFile(TryWrite), undo: ClearReadOnly},
-	EditCorrupt:  {check: CheckCorruptible, make: Corrupt, try: TryTables, undo: Repair},
+	EditReadOnly: {check: ofFile(CheckMarkable), make: ofFile(MarkReadOnly), try: ofFile(TryWrite), undo: ofFile(ClearReadOnly), undone: ofFile(TryWrite)},
+	EditCorrupt:  {check: CheckCorruptible, make: Corrupt, try: TryTables, undo: Repair, undone: CheckRepaired},
 }
 
 func ofFile(f func(ctx context.Context, path string) error) func(ctx context.Context, path, table string) error {
@@ -73,11 +75,20 @@ func (e Edit) Try(ctx context.Context, path, table string) error {
 	return k.try(ctx, path, table)
 }
 
-// Undo takes the edit back, whoever made it. It is idempotent, and safe if it was never made.
-func (e Edit) Undo(ctx context.Context, path string) error {
+// Undo takes the edit of a table back, or with table empty of all of them, whoever made it. It is idempotent, and safe if it was never made.
+func (e Edit) Undo(ctx context.Context, path, table string) error {
 	k, err := e.known()
 	if err != nil {
 		return err
 	}
-	return k.undo(ctx, path)
+	return k.undo(ctx, path, table)
+}
+
+// Undone says why the edit is not to be taken for undone. A file that has been begun anew since may lack what was edited, and has no edit then. It waits for no lock.
+func (e Edit) Undone(ctx context.Context, path, table string) error {
+	k, err := e.known()
+	if err != nil {
+		return err
+	}
+	return k.undone(ctx, path, table)
 }
