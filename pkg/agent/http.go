@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -25,14 +24,8 @@ type HTTPConfig struct {
 
 // HTTPStatus is what inject and status answer.
 type HTTPStatus struct {
-	On       bool             `json:"on"`
-	Problem  string           `json:"problem,omitempty"` // why it is not on, though it was put there
+	LinkState
 	Requests intercept.Counts `json:"requests"`
-}
-
-type httpJob struct {
-	HTTPConfig
-	on *interception // nil before and after
 }
 
 func newHTTP(config json.RawMessage) (job, error) {
@@ -40,40 +33,9 @@ func newHTTP(config json.RawMessage) (job, error) {
 	if err := decode(config, &c); err != nil {
 		return nil, err
 	}
-	return &httpJob{HTTPConfig: c}, errors.Join(impair.Check(c.Link, impair.Fault{}), c.Fault.Check())
-}
-
-func (j *httpJob) inject(ctx context.Context) (any, error) {
-	if j.on == nil {
-		on, err := intercepting(j.Link, j.Fault)
-		if err != nil {
-			return nil, err
-		}
-		j.on = on
-	}
-	return j.status(ctx)
-}
-
-func (j *httpJob) status(context.Context) (any, error) {
-	if j.on == nil {
-		return HTTPStatus{}, nil
-	}
-	s := HTTPStatus{On: true, Requests: j.on.proxy.Counts()}
-	if err := j.on.way.On(); err != nil {
-		s.On, s.Problem = false, err.Error()
-	}
-	return s, nil
-}
-
-func (j *httpJob) revert(context.Context) error {
-	if j.on == nil {
-		return nil
-	}
-	err := j.on.stop()
-	if err == nil {
-		j.on = nil
-	}
-	return err
+	begin := func() (*interception, error) { return intercepting(c.Link, c.Fault) }
+	status := func(s LinkState, on *interception) any { return HTTPStatus{LinkState: s, Requests: on.proxy.Counts()} }
+	return &linkJob[*interception]{begin: begin, told: status}, errors.Join(impair.Check(c.Link, impair.Fault{}), c.Fault.Check())
 }
 
 // interception is a fault on HTTP requests at work.
@@ -105,8 +67,11 @@ func intercepting(l impair.Link, f intercept.Fault) (*interception, error) {
 	return i, nil
 }
 
-// stop lets new connections go to the callee again, ends those that are here, and then their way.
-func (i *interception) stop() error {
+// On reads back whether connections are led here.
+func (i *interception) On() error { return i.way.On() }
+
+// Stop lets new connections go to the callee again, ends those that are here, and then their way.
+func (i *interception) Stop() error {
 	err := errors.Join(i.way.Release(), i.proxy.Stop())
 	if closing := i.listener.Close(); !errors.Is(closing, net.ErrClosed) { // closed before, and then something failed
 		err = errors.Join(err, closing)

@@ -16,16 +16,16 @@ type LinkConfig struct {
 	Fault impair.Fault `json:"fault"`
 }
 
-// LinkStatus is what inject and status answer.
-type LinkStatus struct {
-	On      bool          `json:"on"`
-	Problem string        `json:"problem,omitempty"` // why it is not on, though it was put there
-	Counts  impair.Counts `json:"counts"`
+// LinkState is what the status of every fault on a link begins with.
+type LinkState struct {
+	On      bool   `json:"on"`
+	Problem string `json:"problem,omitempty"` // why it is not on, though it was put there
 }
 
-type linkJob struct {
-	LinkConfig
-	on *impair.Impairment // nil before and after
+// LinkStatus is what inject and status answer.
+type LinkStatus struct {
+	LinkState
+	Counts impair.Counts `json:"counts"`
 }
 
 func newLink(config json.RawMessage) (job, error) {
@@ -33,38 +33,52 @@ func newLink(config json.RawMessage) (job, error) {
 	if err := decode(config, &c); err != nil {
 		return nil, err
 	}
-	return &linkJob{LinkConfig: c}, impair.Check(c.Link, c.Fault)
+	begin := func() (*impair.Impairment, error) { return impair.Start(c.Link, c.Fault) }
+	status := func(s LinkState, on *impair.Impairment) any { return LinkStatus{LinkState: s, Counts: on.Counts()} }
+	return &linkJob[*impair.Impairment]{begin: begin, told: status}, impair.Check(c.Link, c.Fault)
 }
 
-func (j *linkJob) inject(ctx context.Context) (any, error) {
-	if j.on == nil {
-		on, err := impair.Start(j.Link, j.Fault)
+// linkFault is a fault that is put on a link and taken off it.
+type linkFault interface {
+	On() error   // nil if it is on the link
+	Stop() error // takes it off, and may be repeated if that fails
+}
+
+// linkJob has a fault on a link from inject to revert.
+type linkJob[F linkFault] struct {
+	begin func() (F, error)
+	told  func(LinkState, F) any // its status, with what it has counted
+	fault F
+	began bool
+}
+
+func (j *linkJob[F]) inject(ctx context.Context) (any, error) {
+	if !j.began {
+		fault, err := j.begin()
 		if err != nil {
 			return nil, err
 		}
-		j.on = on
+		j.fault, j.began = fault, true
 	}
 	return j.status(ctx)
 }
 
-func (j *linkJob) status(context.Context) (any, error) {
-	if j.on == nil {
-		return LinkStatus{}, nil
+func (j *linkJob[F]) status(context.Context) (any, error) {
+	if !j.began {
+		return LinkState{}, nil
 	}
-	s := LinkStatus{On: true, Counts: j.on.Counts()}
-	if err := j.on.On(); err != nil {
-		s.On, s.Problem = false, err.Error()
+	s := LinkState{On: true}
+	if err := j.fault.On(); err != nil {
+		s = LinkState{Problem: err.Error()}
 	}
-	return s, nil
+	return j.told(s, j.fault), nil
 }
 
-func (j *linkJob) revert(context.Context) error {
-	if j.on == nil {
+func (j *linkJob[F]) revert(context.Context) error {
+	if !j.began {
 		return nil
 	}
-	err := j.on.Stop()
-	if err == nil {
-		j.on = nil
-	}
+	err := j.fault.Stop()
+	j.began = err != nil
 	return err
 }

@@ -1,9 +1,6 @@
 package fault
 
 import (
-	"context"
-	"fmt"
-
 	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
 )
@@ -54,14 +51,4 @@ func (r requests) met(moved target.LinkStats) bool { return moved.Hit > 0 }
 // certain says whether a round trip like one before the fault must meet it.
 func (r requests) certain(before target.Answer) bool {
 	return r.fault.Probability >= 1 && r.fault.Matches("GET", before.Path)
-}
-
-// there shows that a fault is on the link that a round trip cannot show: what it has hit is counted later.
-func (r requests) there(ctx context.Context, on *onLink) (Effect, error) {
-	there, err := on.on(ctx)
-	e := Effect{Proven: there, Summary: fmt.Sprintf("%s: %s is on the link", on.name(), on.effect.held()), Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before)}}
-	if !there {
-		e.Summary = fmt.Sprintf("%s: %s is not on the link", on.name(), on.effect.held())
-	}
-	return e, err
 }

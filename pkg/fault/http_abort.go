@@ -21,7 +21,7 @@ func (a abort) held() string { return fmt.Sprintf("the answer %d to %s", a.fault
 // felt asks for the readiness page, if that must be answered so and was not before.
 func (a abort) felt(ctx context.Context, on *onLink) (Effect, error) {
 	if !a.certain(on.asked) || on.asked.Status == a.fault.Status {
-		return a.there(ctx, on)
+		return on.there(ctx)
 	}
 	now, err := on.ask(ctx, tripLimit)
 	if err != nil {

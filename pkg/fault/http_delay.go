@@ -35,7 +35,7 @@ func (h hold) held() string {
 // felt measures a round trip, if that must be held.
 func (h hold) felt(ctx context.Context, on *onLink) (Effect, error) {
 	if !h.certain(on.asked) {
-		return h.there(ctx, on)
+		return on.there(ctx)
 	}
 	return h.like.felt(ctx, on)
 }

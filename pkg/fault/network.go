@@ -174,6 +174,16 @@ func (l *onLink) on(ctx context.Context) (bool, error) {
 	return slices.Contains(names, l.id), err
 }
 
+// there shows that a fault is on the link that a round trip cannot show: what it has hit is counted later.
+func (l *onLink) there(ctx context.Context) (Effect, error) {
+	on, err := l.on(ctx)
+	e := Effect{Proven: on, Summary: fmt.Sprintf("%s: %s is on the link", l.name(), l.effect.held()), Readings: map[string]float64{"rtt_before_ms": milliseconds(l.before)}}
+	if !on {
+		e.Summary = fmt.Sprintf("%s: %s is not on the link", l.name(), l.effect.held())
+	}
+	return e, err
+}
+
 // moved is what the link has carried since the effect was proven; no probe of ours is among it.
 func (l *onLink) moved(ctx context.Context) (target.LinkStats, error) {
 	now, err := l.linker.Stats(ctx, l.Link, l.id)

@@ -48,14 +48,7 @@ func (p packets) held() string                 { return p.what }
 // met says whether a packet was hit. That others passed proves nothing.
 func (p packets) met(moved target.LinkStats) bool { return moved.Changed > 0 }
 
-// felt shows that the fault is on the link: whether it hits a packet of a round trip is up to chance, so what it has hit is counted later.
-func (p packets) felt(ctx context.Context, on *onLink) (Effect, error) {
-	there, err := on.on(ctx)
-	e := Effect{Proven: there, Summary: fmt.Sprintf("%s: %s is on the link", on.name(), p.held()), Readings: map[string]float64{"rtt_before_ms": milliseconds(on.before)}}
-	if !there {
-		e.Summary = fmt.Sprintf("%s: %s is not on the link", on.name(), p.held())
-	}
-	return e, err
-}
+// felt is that the fault is there: whether it hits a packet of a round trip is up to chance.
+func (packets) felt(ctx context.Context, on *onLink) (Effect, error) { return on.there(ctx) }
 
 func (packets) gone(_, _ target.Answer, err error) bool { return err == nil }
