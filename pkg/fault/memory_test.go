@@ -43,7 +43,7 @@ func TestMemoryRunsOutForTheStressor(t *testing.T) {
 	e, err := f.Inject(soon(t))
 	wantEffect(t, "inject", e, err, true, "b-1: memory ran out, limit "+limit+", and the kernel has killed for it")
 	e, err = f.Check(soon(t))
-	wantEffect(t, "check", e, err, true, "the kernel has killed for it")
+	wantEffect(t, "check", e, err, true, "the kernel has killed")
 	wantReverted(t, f)
 	switch st := w.status(t); {
 	case st.OOMKills == 1 && (w.pid(t) != pid || !st.OOMKilled || st.Restarts != 0):
@@ -79,7 +79,7 @@ func TestMemoryRunsOutForTheService(t *testing.T) {
 	must(t, err)
 	eventually(t, "the kernel kills", func() bool { return w.status(t).OOMKills > 0 })
 	e, err := f.Check(soon(t))
-	wantEffect(t, "check", e, err, true, "the kernel has killed for it")
+	wantEffect(t, "check", e, err, true, "the kernel has killed")
 	wantReverted(t, f)
 	eventually(t, "b is ready", func() bool { return w.status(t).Ready })
 	if got := w.score(t, w.pid(t)); got != "0" {
