@@ -156,6 +156,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
 	c := of(r.Context())
 	c.answer = w.Header()
 	c.passing()
+	_ = http.NewResponseController(w).EnableFullDuplex() // else an answer waits for the end of its request, and closes its body; every HTTP/1.x can
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()

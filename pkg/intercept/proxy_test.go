@@ -208,6 +208,26 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
+// An answer may begin before its request has ended, and neither breaks the other.
+func TestAnAnswerBeforeTheEndOfItsRequest(t *testing.T) {
+	l := newLink(t, Fault{Path: "/hit", Probability: 1, Status: 503}, served(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		_, _ = io.Copy(w, r.Body)
+	}))
+	conn, r := raw(t, l.addr)
+	send(t, conn, "POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nword")
+	answer, err := http.ReadResponse(r, nil)
+	must(t, err)
+	send(t, conn, "word")
+	if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "wordword" {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
 // A callee that waits for the body without a word gets it, as from callers that wait only so long. If it says it wants the body then, the caller does not hear so twice.
 func TestACalleeThatSaysContinueLate(t *testing.T) {
 	back, err := net.Listen("tcp", "127.0.0.1:0")
