@@ -1,8 +1,8 @@
 // Package intercept does something to the HTTP requests of a link: it answers some of them instead of the callee, or holds them before they are passed on. It knows nothing
 // of chaos, nor of how connections come to it.
 //
-// What is passed on is as it was: headers, Host, bodies as they stream, trailers, Expect: 100-continue and upgrades. Each connection of a caller has one to the callee, and
-// ends with it. A connection that does not speak HTTP/1.x (TLS, HTTP/2, gRPC) passes untouched, and is counted as such.
+// What is passed on is as it was: headers, Host, bodies as they stream, trailers, Expect: 100-continue and upgrades. Each connection of a caller has one to the callee, which is
+// made when there is something to pass on, and ends with it. A connection that does not speak HTTP/1.x (TLS, HTTP/2, gRPC) passes untouched, and is counted as such.
 package intercept
 
 import (
