@@ -18,7 +18,7 @@ var onDisks = []struct {
 	says  []string
 }{
 	{"disk.fill, target: {service: service-b}, with: {path: /tmp}", full, []string{"service-b-1: /tmp has 0B free of 16MiB instead of 16MiB, with 16MiB taken, and a write meets ENOSPC", "service-b-1: /tmp has 16MiB free again"}},
-	{"disk.readonly, target: {service: service-b}, with: {path: /data}", fixed, []string{"service-b-1: /data is read-only: a write of its own user meets EROFS", "service-b-1: /data can be written to again"}},
+	{"disk.readonly, target: {service: service-b}, with: {path: /data, open: any}", fixed, []string{"service-b-1: /data is read-only: a write of its own user meets EROFS", "service-b-1: /data can be written to again"}},
 }
 
 // inside is where a folder of service-b is seen from this machine.

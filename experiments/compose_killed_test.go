@@ -21,7 +21,7 @@ var onContainers = []string{
 	"service.pause, target: {service: service-b}", "service.kill, target: {service: service-b}", "service.stop, target: {service: service-a}",
 	"cpu.stress, target: {service: service-b}", "memory.stress, target: {service: service-b}, with: {size: 64MiB}",
 	"cpu.limit, target: {service: service-b}, with: {cpus: 0.2}", "memory.limit, target: {service: service-b}, with: {size: 200MiB}",
-	"disk.fill, target: {service: service-b}, with: {path: /tmp}", "disk.readonly, target: {service: service-b}, with: {path: /data}",
+	"disk.fill, target: {service: service-b}, with: {path: /tmp}", "disk.readonly, target: {service: service-b}, with: {path: /data, open: any}",
 	"db.lock, target: {service: service-b}", "db.readonly, target: {service: service-b}", "db.corrupt, target: {service: service-b}",
 	"network.partition, target: {service: service-a, to: service-b}", "network.latency, target: {service: service-b}, with: {delay: 200ms}",
 	"network.loss, target: {service: service-a, to: service-b}, with: {probability: 30%}",

@@ -39,6 +39,12 @@ type ReadOnlyStatus struct {
 	On   bool         `json:"on"`
 	// Touched says that this helper has mounted something, or may have: another one's has the same mark.
 	Touched bool `json:"touched"`
+	// Writing are the files in the directory that are open for writing by another way than what is mounted, and Working the processes whose working directory is there: neither is met.
+	Writing Uses `json:"writing"`
+	Working Uses `json:"working"`
+	Hidden  Uses `json:"hidden"` // processes of which that cannot be seen
+	// Left are the processes that had their working directory on what was mounted when it was taken off: they can write there, but the kernel knows no name of it any more.
+	Left Uses `json:"left"`
 }
 
 type readOnly struct {
@@ -46,6 +52,7 @@ type readOnly struct {
 	space   *mountSpace
 	mark    ReadOnlyMark
 	touched bool
+	left    Uses
 }
 
 func newReadOnly(config json.RawMessage) (job, error) {
@@ -114,11 +121,18 @@ func (r *readOnly) inject(ctx context.Context) (any, error) {
 
 func (r *readOnly) status(context.Context) (any, error) {
 	s := ReadOnlyStatus{Mark: r.mark, Touched: r.touched}
-	return s, r.space.do(func() error {
+	err := r.space.do(func() error {
 		_, on, err := r.find()
-		s.On = on
+		if err != nil || !on {
+			return err
+		}
+		u := mountUsers{proc: r.space.proc, id: r.mark.Under, below: r.mark.At}
+		err = u.look()
+		s.On, s.Writing, s.Working, s.Hidden = on, u.writing, u.working, u.hidden
 		return err
 	})
+	s.Left = r.left
+	return s, err
 }
 
 // find looks for what was mounted for this job in the mount table.
@@ -239,7 +253,7 @@ func detach(mount) error {
 // takeOff takes off what is mounted and nothing else, and verifies that it is gone. Before that it is severed, whoever has mounted it: one that was killed may not have come to that.
 // And it is made writable: who has its working directory there, or a directory open, keeps it for as long.
 func (r *readOnly) takeOff() error {
-	_, on, err := r.find()
+	m, on, err := r.find()
 	if err != nil || !on {
 		return err
 	}
@@ -250,6 +264,11 @@ func (r *readOnly) takeOff() error {
 	}
 	if _, on, err = r.find(); err == nil && on {
 		err = fmt.Errorf("what was mounted at %s is still there after it was taken off", r.mark.At)
+	}
+	if err == nil {
+		u := mountUsers{proc: r.space.proc, id: m.id} // the number is taken for as long as somebody is there
+		_ = u.look()                                  // it is off, whoever is there
+		r.left = u.working
 	}
 	return err
 }

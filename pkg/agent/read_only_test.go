@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -241,6 +242,51 @@ func TestWhatCannotBeMadeReadOnly(t *testing.T) {
 		wantError(t, h.Arm(soon(t), agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: c.pid, Path: c.path}), "job read-only: ", c.want)
 		must(t, h.end(t))
 	}
+}
+
+// What was open for writing before, and who was there, is not met, and is told; so is who is there when it is taken off.
+func TestWhatIsInAReadOnlyDirectory(t *testing.T) {
+	d := watched(t)
+	for _, name := range []string{"part", "beside"} {
+		must(t, os.Mkdir(filepath.Join(d.here, name), 0o777))
+	}
+	sleeper := func(in string) string {
+		c := exec.Command("sleep", "60")
+		c.Dir = filepath.Join(d.here, in)
+		must(t, c.Start())
+		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+		return fmt.Sprintf("sleep (pid %d)", c.Process.Pid)
+	}
+	for _, name := range []string{"part/written", "part/read", "beside/written"} {
+		must(t, d.write(name, 1))
+		flag := os.O_RDWR
+		if name == "part/read" {
+			flag = os.O_RDONLY
+		}
+		f, err := os.OpenFile(filepath.Join(d.here, name), flag, 0)
+		must(t, err)
+		defer f.Close()
+	}
+	before, beside := sleeper("part"), sleeper("beside")
+	h := d.readOnly(d.at + "/part")
+	is := func(what string, u agent.Uses, want ...string) {
+		t.Helper()
+		if u.Count != len(want) || strings.Join(u.Names, ", ") != strings.Join(want, ", ") {
+			t.Errorf("%s: %+v, want %v and not %s", what, u, want, beside)
+		}
+	}
+	for range 2 {
+		s := on(t, h, agent.Inject)
+		is("open", s.Writing, d.at+"/part/written")
+		is("there", s.Working, before)
+	}
+	during := sleeper("part")
+	is("there", on(t, h, agent.Status).Working, before)
+	revert(t, h)
+	s := on(t, h, agent.Status)
+	is("left", s.Left, during)
+	is("open", s.Writing)
+	must(t, h.end(t))
 }
 
 // What is mounted below the directory, and seen by others, is as it was afterwards: nothing is taken off it with its copy.

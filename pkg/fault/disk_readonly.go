@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"chaosgate/pkg/agent"
@@ -18,11 +19,20 @@ type diskReadonly struct {
 	hoster  target.Hoster
 	mounter target.Mounter
 	path    string
+	open    string // openNone or openAny
 
 	mounting target.Helper // nil before Prepare and after the revert
 	writing  target.Helper // nil if it has ended
 	mark     readonlyUndo
+	seen     agent.ReadOnlyStatus // what the first helper has told last
+	left     agent.Uses           // who was there when it was taken off
 }
+
+// What may be open in the directory from before.
+const (
+	openNone = "none"
+	openAny  = "any"
+)
 
 // readonlyUndo is enough to take off what is mounted, from a fresh process.
 type readonlyUndo struct {
@@ -41,7 +51,7 @@ func newDiskReadonly(r Request) (Fault, error) {
 		return nil, err
 	}
 	return eachInstance(r, func(i instance) (subject, error) {
-		return &diskReadonly{instance: i, rt: r.Runtime, hoster: hoster, mounter: mounter, path: r.Params.Text("path")}, nil
+		return &diskReadonly{instance: i, rt: r.Runtime, hoster: hoster, mounter: mounter, path: r.Params.Text("path"), open: r.Params.Text("open")}, nil
 	})
 }
 
@@ -120,7 +130,56 @@ func (d *diskReadonly) Inject(ctx context.Context) (Effect, error) {
 		_, _ = d.mounted(ctx) // what it has mounted the revert asks as well
 		return Effect{}, err
 	}
+	if _, err := until(ctx, closeLimit, func(ctx context.Context) (bool, error) {
+		_, err := d.mounted(ctx)
+		return d.whole(), err
+	}); err != nil {
+		return Effect{}, err
+	}
 	return d.measure(ctx)
+}
+
+// closeLimit is how long what was open for writing may take to be closed: a service that is at work has some file open at any moment, but not the same.
+const closeLimit = 2 * time.Second
+
+// whole says whether nobody can go on writing in the directory, or whether that is no matter.
+func (d *diskReadonly) whole() bool {
+	return d.open == openAny || d.seen.Writing.Count+d.seen.Working.Count+d.seen.Hidden.Count == 0
+}
+
+// readOnly is the effect while a write meets EROFS: who does not meet it is told.
+func (d *diskReadonly) readOnly(ctx context.Context) (Effect, error) {
+	if _, err := d.mounted(ctx); err != nil && !errors.Is(err, agent.ErrEnded) { // what is mounted outlives who has mounted it
+		return Effect{}, err
+	}
+	e := Effect{Proven: d.whole(), Summary: fmt.Sprintf("%s: %s is read-only: a write of its own user meets EROFS", d.Instance, d.path)}
+	writing, working, hidden := d.seen.Writing, d.seen.Working, d.seen.Hidden
+	e.Readings = map[string]float64{"files_open_before": float64(writing.Count), "processes_there_before": float64(working.Count)}
+	if writing.Count > 0 {
+		e.Summary += fmt.Sprintf("; open there for writing from before, and not met, %s", namely(writing, "file"))
+	}
+	if working.Count > 0 {
+		e.Summary += fmt.Sprintf("; with their working directory there from before, and not met by what they open by a relative name, %s", namely(working, "process"))
+	}
+	if hidden.Count > 0 {
+		e.Summary += fmt.Sprintf("; not to be seen into %s", namely(hidden, "process"))
+	}
+	if !e.Proven {
+		e.Summary += ". So the service may not meet it: if it opens or makes other files there by their names, say `open: any`"
+	}
+	return e, nil
+}
+
+// namely counts uses and names some: "2 files (/data/a, /data/b)".
+func namely(u agent.Uses, what string) string {
+	names := strings.Join(u.Names, ", ")
+	if u.Count > len(u.Names) {
+		names += ", ..."
+	}
+	if what == "process" && u.Count != 1 {
+		what = "processe"
+	}
+	return fmt.Sprintf("%s (%s)", count(u.Count, what), names)
 }
 
 // measure tells what comes of a write.
@@ -131,7 +190,7 @@ func (d *diskReadonly) measure(ctx context.Context) (Effect, error) {
 	}
 	switch {
 	case now.Write == agent.ReadOnly:
-		return Effect{Proven: true, Summary: fmt.Sprintf("%s: %s is read-only: a write of its own user meets EROFS", d.Instance, d.path)}, nil
+		return d.readOnly(ctx)
 	case now.Write == agent.Succeeded && !d.touched:
 		return Effect{Summary: fmt.Sprintf("%s: %s can be written to", d.Instance, d.path)}, nil
 	case now.Write == agent.Succeeded:
@@ -161,9 +220,11 @@ func (d *diskReadonly) Revert(ctx context.Context) (Effect, error) {
 	if d.mounting != nil {
 		failed := d.takeOff(ctx)
 		if failed != nil && d.touched {
-			if err := takeOffAnew(ctx, d.rt, d.Ref, d.mark); err != nil {
+			left, err := takeOffAnew(ctx, d.rt, d.Ref, d.mark)
+			if err != nil {
 				return Effect{}, errors.Join(err, failed)
 			}
+			d.left = left
 		}
 		d.mounting = nil // one that has mounted nothing may be gone for any reason
 	}
@@ -177,17 +238,23 @@ func (d *diskReadonly) Revert(ctx context.Context) (Effect, error) {
 // mounted asks the helper what is mounted. Where it says that it has mounted nothing, what there is is another fault's, and not this one's to take off.
 func (d *diskReadonly) mounted(ctx context.Context) (agent.ReadOnlyStatus, error) {
 	s, err := answerOf[agent.ReadOnlyStatus](ctx, d.mounting, agent.Status)
-	if err == nil && !s.Touched {
+	if err != nil {
+		return s, err
+	}
+	d.seen = s
+	if !s.Touched {
 		d.touched = false
 	}
-	return s, err
+	return s, nil
 }
 
 // takeOff has the helper take off what it has mounted, and ends it.
 func (d *diskReadonly) takeOff(ctx context.Context) error {
 	_, err := d.mounting.Call(ctx, agent.Revert)
 	if err == nil {
-		err = off(d.mounted(ctx))
+		var s agent.ReadOnlyStatus
+		s, err = d.mounted(ctx)
+		d.left, err = s.Left, off(s, err)
 	}
 	return errors.Join(err, d.mounting.Close(ctx))
 }
@@ -210,7 +277,12 @@ func (d *diskReadonly) writable(ctx context.Context) (Effect, error) {
 	case err != nil:
 		return Effect{}, err
 	case now.Write == agent.Succeeded:
-		return Effect{Proven: true, Summary: fmt.Sprintf("%s: %s can be written to again", d.Instance, d.path)}, nil
+		e := Effect{Proven: true, Summary: fmt.Sprintf("%s: %s can be written to again", d.Instance, d.path)}
+		if d.left.Count > 0 {
+			e.Summary += fmt.Sprintf("; come there meanwhile, and able to write, but without a name of their working directory until they leave it, %s", namely(d.left, "process"))
+			e.Readings = map[string]float64{"processes_left": float64(d.left.Count)}
+		}
+		return e, nil
 	}
 	return Effect{Proven: now.Write != agent.ReadOnly, Summary: fmt.Sprintf("%s: what was mounted at %s is taken off; a write meets: %s", d.Instance, d.path, now.Text)}, nil
 }
@@ -224,24 +296,25 @@ func lostMounts(ctx context.Context, i instance, started time.Time) (bool, error
 	return err == nil && (!now.Running || !now.Started.Equal(started)), err
 }
 
-// takeOffAnew has another helper take off what was mounted, and verify that.
-func takeOffAnew(ctx context.Context, rt target.Runtime, ref target.Ref, u readonlyUndo) error {
+// takeOffAnew has another helper take off what was mounted, and verify that. It answers who was there.
+func takeOffAnew(ctx context.Context, rt target.Runtime, ref target.Ref, u readonlyUndo) (agent.Uses, error) {
 	i, err := newInstance(Request{Runtime: rt}, target.Target{Ref: ref})
 	if err != nil {
-		return err
+		return agent.Uses{}, err
 	}
 	if gone, err := lostMounts(ctx, i, u.Started); gone || err != nil {
-		return err
+		return agent.Uses{}, err
 	}
 	mounter, err := able[target.Mounter](rt, target.CanMount)
 	if err != nil {
-		return err
+		return agent.Uses{}, err
 	}
 	h, err := mounter.Mounting(ctx, i.Target, agent.ReadOnlyJob, agent.ReadOnlyConfig{Process: firstProcess, Path: u.At, Clear: &u.ReadOnlyMark})
 	if err != nil {
-		return err
+		return agent.Uses{}, err
 	}
-	return errors.Join(off(answerOf[agent.ReadOnlyStatus](ctx, h, agent.Inject)), h.Close(ctx))
+	s, err := answerOf[agent.ReadOnlyStatus](ctx, h, agent.Inject)
+	return s.Left, errors.Join(off(s, err), h.Close(ctx))
 }
 
 // revertDiskReadonly takes off what a dead runner has mounted, and sees that its helper in the instance is at work no more.
@@ -253,7 +326,7 @@ func revertDiskReadonly(ctx context.Context, rt target.Runtime, data json.RawMes
 	if u.At == "" || u.Under == 0 {
 		return errors.New("the undo names nothing that is mounted")
 	}
-	err := takeOffAnew(ctx, rt, ref, u)
+	_, err := takeOffAnew(ctx, rt, ref, u)
 	if errors.Is(err, target.ErrGone) {
 		err = nil
 	}

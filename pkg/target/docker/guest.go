@@ -114,7 +114,7 @@ func (h *hosts) through(ctx context.Context, door *helper, id, user string) (*gu
 	if err != nil {
 		return nil, err
 	}
-	made, err := h.engine.ContainerExecCreate(ctx, id, container.ExecOptions{User: user, Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true})
+	made, err := h.engine.ContainerExecCreate(ctx, id, container.ExecOptions{User: user, WorkingDir: "/", Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -101,6 +102,8 @@ func web() {
 	http.HandleFunc("/word", word)
 	go mirror()
 	http.HandleFunc("/write", writeIn)
+	http.HandleFunc("/hold", hold)
+	http.HandleFunc("/go", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok ", os.Chdir(r.FormValue("to"))) })
 	http.HandleFunc("/status", tell)
 	http.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 3_000_000)) })
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
@@ -109,6 +112,30 @@ func web() {
 	})
 	fmt.Println(http.ListenAndServe(":8080", nil))
 	os.Exit(1)
+}
+
+// hold opens a file in the folder ?in and writes to it once a request; it is closed with ?close.
+func hold(w http.ResponseWriter, r *http.Request) {
+	holding.Lock()
+	defer holding.Unlock()
+	var err error
+	if holding.file == nil {
+		holding.file, err = os.Create(filepath.Join(r.FormValue("in"), "held"))
+	}
+	if err == nil {
+		_, err = holding.file.WriteString("x")
+	}
+	if err == nil && r.FormValue("close") != "" {
+		err = errors.Join(holding.file.Close(), os.Remove(holding.file.Name()))
+		holding.file = nil
+	}
+	fmt.Fprint(w, "ok ", err)
+}
+
+// holding is what the service, which is this program as well, has open.
+var holding struct {
+	sync.Mutex
+	file *os.File
 }
 
 // writeIn writes a page to a file in the folder ?in, and answers "ok", or what went wrong.
@@ -267,7 +294,7 @@ func makeReadOnly(e *Environment, path string) error {
 		return err
 	}
 	k, _ := fault.Find("disk.readonly")
-	f, err := k.New(fault.Request{ID: "the-step", Runtime: e, Targets: all, Params: fault.Params{"path": path}})
+	f, err := k.New(fault.Request{ID: "the-step", Runtime: e, Targets: all, Params: fault.Params{"path": path, "open": "none"}})
 	if err != nil {
 		return err
 	}

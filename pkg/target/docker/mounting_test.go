@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -117,6 +118,47 @@ func TestOneDirectoryIsReadOnlyOnce(t *testing.T) {
 	}
 }
 
+// What is open for writing in the directory, and who is there, does not meet the fault: then it is proven only if that was said to be no matter. Who has come there meanwhile is named in the end.
+func TestWhatDoesNotMeetAReadOnlyDirectory(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, tmpfs("/data", "size=1m,mode=1777"))
+	w := p.world("web")
+	asked := func(path string) {
+		t.Helper()
+		if said, err := w.get("web", path); err != nil || said != "ok <nil>" {
+			t.Fatalf("%s: %q, %v", path, said, err)
+		}
+	}
+	const suspect = ". So the service may not meet it: if it opens or makes other files there by their names, say `open: any`"
+	comm := filepath.Base(testProgram)[:min(15, len(filepath.Base(testProgram)))]
+	held := "; open there for writing from before, and not met, 1 file (/data/held)"
+	there := "; with their working directory there from before, and not met by what they open by a relative name, 1 process (" + comm + " (pid 1))"
+	for _, c := range []struct {
+		name, open, proven       string
+		before, meanwhile, after string
+		says, reverted           string
+	}{
+		{"a file", "none", "not proven", "/hold?in=/data", "/hold", "/hold?close=1", held + suspect, "can be written to again"},
+		{"a file that is no matter", "any", "proven", "/hold?in=/data", "/hold", "/hold?close=1", held, "can be written to again"},
+		{"a folder", "none", "not proven", "/go?to=/data", "/go?to=/data", "/go?to=/", there + suspect, "; come there meanwhile, and able to write, but without a name of their working directory until they leave it, 1 process (" + comm + " (pid 1))"},
+		{"nothing", "none", "proven", "/go?to=/", "/go?to=/", "/go?to=/", "meets EROFS", "can be written to again"},
+	} {
+		f := w.fault("disk.readonly", map[string]string{"path": "/data", "open": c.open})
+		asked(c.before)
+		_, err := f.Prepare(soon(t))
+		must(t, err)
+		e := proven(t, c.proven, f.Inject, c.says)
+		if files := e.Readings["files_open_before"]; (files == 1) != strings.Contains(c.says, held) {
+			t.Errorf("%s: readings: %v", c.name, e.Readings)
+		}
+		asked(c.meanwhile)
+		proven(t, "proven", f.Revert, c.reverted)
+		asked(c.after)
+		w.wantWrites("/data", "ok")
+	}
+}
+
 func asUser(user string) change {
 	return func(c *container.Config, _ *container.HostConfig) { c.User = user }
 }
@@ -216,7 +258,7 @@ func TestDirectoriesThatAreNotMadeReadOnly(t *testing.T) {
 		{"vault", "/etc", "vault-1 is protected"},
 	} {
 		k, _ := fault.Find("disk.readonly")
-		f, err := k.New(fault.Request{ID: "the-step", Runtime: w.Environment, Targets: []target.Target{w.one(c.service)}, Params: fault.Params{"path": c.path}})
+		f, err := k.New(fault.Request{ID: "the-step", Runtime: w.Environment, Targets: []target.Target{w.one(c.service)}, Params: fault.Params{"path": c.path, "open": "none"}})
 		must(t, err)
 		_, err = f.Prepare(soon(t))
 		wantError(t, err, c.want)
