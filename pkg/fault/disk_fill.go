@@ -182,8 +182,7 @@ func (d *diskFill) Revert(ctx context.Context) (Effect, error) {
 	e := Effect{Proven: true, Summary: fmt.Sprintf("%s: the process that had taken the room at %s is gone, and the room is free with it", d.Instance, d.was.Path)}
 	if d.touched && d.helper != nil {
 		if now, err := d.givenBack(ctx); err == nil {
-			e.Proven = now.Held == 0
-			e.Summary = fmt.Sprintf("%s: %s has %s free again", d.Instance, d.was.Path, size(now.Free))
+			e = d.free(now, e)
 		}
 	}
 	if err := d.close(ctx); err != nil {
@@ -193,6 +192,16 @@ func (d *diskFill) Revert(ctx context.Context) (Effect, error) {
 		return d.untouched(), nil
 	}
 	return e, nil
+}
+
+// free judges a reading after the revert: as much is free as was, or a write succeeds. Where neither is so, somebody else has taken what was given back, since the end of who had taken
+// it is what frees it, and that is what counts, as in gone.
+func (d *diskFill) free(now agent.DiskFillStatus, gone Effect) Effect {
+	if now.Free >= d.was.Free || now.Write == agent.Succeeded {
+		return Effect{Proven: true, Summary: fmt.Sprintf("%s: %s has %s free again", d.Instance, d.was.Path, size(now.Free))}
+	}
+	gone.Summary += fmt.Sprintf("; %s of %s are free now, and a write meets: %s", size(now.Free), size(d.was.Free), now.Text)
+	return gone
 }
 
 func (d *diskFill) givenBack(ctx context.Context) (agent.DiskFillStatus, error) {

@@ -128,6 +128,33 @@ func TestAPartOfAVolumeIsTaken(t *testing.T) {
 	}
 }
 
+// What the service uses of the room in the end is its own matter, as long as somebody can write; where nobody can, it is the end of who had taken it that tells that it is free.
+func TestWhatIsGivenBackOfADisk(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published, tmpfs("/data", "size=16m,mode=1777"), asUser("1234:1234"))
+	info, err := p.engine.ContainerInspect(soon(t), id)
+	must(t, err)
+	data := fmt.Sprintf("/proc/%d/root/data", info.State.Pid)
+	w := p.world("web")
+	for _, c := range []struct {
+		mode os.FileMode
+		says string
+	}{
+		{0o777, "web-1: /data has 15MiB free again"},
+		{0o755, "web-1: the process that had taken the room at /data is gone, and the room is free with it; 15MiB of 16MiB are free now, and a write meets: make a file in /data: permission denied"},
+	} {
+		f := w.fault("disk.fill", map[string]string{"path": "/data", "size": "8MiB"})
+		_, err := f.Prepare(soon(t))
+		must(t, err)
+		proven(t, "proven", f.Inject, "with 8MiB taken")
+		must(t, os.WriteFile(data+"/file", make([]byte, 1<<20), 0o600))
+		must(t, os.Chmod(data, c.mode))
+		proven(t, "proven", f.Revert, c.says)
+		must(t, os.Remove(data+"/file"))
+	}
+}
+
 // What may be another's, or would be no fault, is refused before anything is taken.
 func TestDisksThatAreNotFilled(t *testing.T) {
 	t.Parallel()
