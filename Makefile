@@ -4,7 +4,7 @@ export CGO_ENABLED ?= 0
 BIN := bin/chaos
 EXPERIMENTS ?= experiments/*.yaml
 # Packages in which goroutines meet: tested with the race detector, which needs a C compiler.
-RACE := ./cmd/... $(addprefix ./pkg/,agent dag executor fault/... guard impair journal mask metrics probe progress proc target/... traffic)
+RACE := ./cmd/... $(addprefix ./pkg/,agent dag executor fault/... guard impair intercept journal mask metrics probe progress proc target/... traffic)
 # How long each fuzz target runs, and which ones: a regular expression.
 FUZZTIME ?= 1m
 FUZZ ?= .
@@ -25,7 +25,7 @@ test:
 
 race:
 	CGO_ENABLED=1 go build -race $(RACE) # on all processors: -p 1 is for tests, that measure, and would be for this as well
-	CGO_ENABLED=1 go test -p 2 -race $(RACE) # no test is timed here, and most of them wait
+	CGO_ENABLED=1 go test -p 1 -race $(RACE)
 
 fuzz: ## every fuzz target there is
 	.ci/fuzz $(FUZZTIME) '$(FUZZ)'

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/pgtest"
@@ -236,28 +235,4 @@ func TestOneServerByTwoURLs(t *testing.T) {
 		wantEffect(t, "inject", e, err, false, "the database's own", "have 2 on the server")
 		wantReverted(t, f)
 	})
-}
-
-// Taking all connections of a server that is far away takes longer than it lets a silent session live.
-func TestConnectionsAreHeldWhileOthersAreTaken(t *testing.T) {
-	s := pgtest.Start(t, "max_connections=8")
-	t.Setenv(passwordEnv, pgtest.Password)
-	c := clientAt(s.URL("chaos", "orders"))
-	by, err := c.Open(soon(t))
-	must(t, err)
-	defer by.Close(context.Background())
-	find := c.Find
-	c.Find = func(ctx context.Context) (string, error) {
-		time.Sleep(4 * time.Second) // the way to it
-		return find(ctx)
-	}
-	all, err := c.Exhaust(soon(t), by, 0, "orders")
-	must(t, err)
-	defer func() { must(t, all.Release(context.Background())) }()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // without end, if the first are lost before the last are taken
-	defer cancel()
-	must(t, all.Take(ctx))
-	if n := elsewhere(t, s, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chaos/held'"); n < 5 {
-		t.Errorf("%d sessions are left, the one that looks included", n)
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -437,26 +436,6 @@ func TestAKilledRunnerLeavesNoSession(t *testing.T) {
 				t.Errorf("a write meets %s", got)
 			}
 			noneLeft(t, s)
-		})
-	}
-}
-
-// Of a runner that is stopped nothing is heard, and the server ends its sessions by itself.
-func TestTheServerEndsASilentSession(t *testing.T) {
-	s := pgtest.Start(t)
-	s.Exec("orders", "SET ROLE service; CREATE TABLE a (v int)")
-	for what, meets := range map[string]string{"db.lock": lockedOut, "db.exhaust": full} {
-		t.Run(what, func(t *testing.T) {
-			cmd := startHolder(t, s, what)
-			eventually(t, "it is felt", func() bool { return try(t, s, "INSERT INTO a VALUES (1)") == meets })
-			must(t, cmd.Process.Signal(syscall.SIGSTOP))
-			over := time.Now().Add(time.Minute)
-			for try(t, s, "INSERT INTO a VALUES (1)") != "" {
-				if time.Now().After(over) {
-					t.Fatal("a stopped runner still holds it after a minute")
-				}
-				time.Sleep(50 * time.Millisecond) // a look costs the server a session
-			}
 		})
 	}
 }

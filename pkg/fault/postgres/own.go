@@ -28,7 +28,7 @@ func (c Client) EndSessions(ctx context.Context, by *Session) error {
 		switch {
 		case errors.Is(err, target.ErrGone):
 			return nil // the server, with its sessions
-		case err != nil && !passes(err):
+		case err != nil && !passes(err) && ctx.Err() == nil:
 			return err
 		case err == nil && left == 0:
 			return nil
