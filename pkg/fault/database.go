@@ -208,20 +208,19 @@ func (d *insideDatabase) id() string {
 
 // databaseUndo is enough to reach a database from a fresh process.
 type databaseUndo struct {
-	Path   string          `json:"path,omitempty"`
-	Inside bool            `json:"inside,omitempty"` // of the instance: a helper must reach it
-	Looker string          `json:"looker,omitempty"` // that helper, by its ID
-	Edit   sqlitefile.Edit `json:"edit,omitempty"`   // what is to be taken back; empty: nothing
-	Table  string          `json:"table,omitempty"`  // whose edit that is; empty: of all
+	Path   string `json:"path,omitempty"`
+	Inside bool   `json:"inside,omitempty"` // of the instance: a helper must reach it
+	Looker string `json:"looker,omitempty"` // that helper, by its ID
+	Table  string `json:"table,omitempty"`  // whose edit is to be taken back; empty: of all
 }
 
 // reopen reaches the database of an undo, when the helper that did so before is no longer at work.
-func (u databaseUndo) reopen(ctx context.Context, rt target.Runtime, ref target.Ref) (database, error) {
+func (u databaseUndo) reopen(ctx context.Context, rt target.Runtime, ref target.Ref, p purpose) (database, error) {
 	t := target.Target{Ref: ref}
 	if u.Inside && u.Looker != "" {
 		if err := endHelper(ctx, rt, helperUndo{Helper: u.Looker}, ref); err != nil {
 			return nil, err
 		}
 	}
-	return openDatabase(ctx, rt, t, target.Database{Path: u.Path, Inside: u.Inside}, purpose{edit: u.Edit, table: u.Table})
+	return openDatabase(ctx, rt, t, target.Database{Path: u.Path, Inside: u.Inside}, p)
 }

@@ -34,8 +34,8 @@ type dbEdit struct {
 	edited
 	kind  string
 	table string
+	at    target.Database
 	db    database // nil before Prepare
-	find  func(target.Target) (target.Database, error)
 	rt    target.Runtime
 }
 
@@ -52,8 +52,7 @@ func newDBEdit(r Request, name string, of edited) (Fault, error) {
 		if err == nil && at.Server != nil {
 			err = fmt.Errorf(noServerEdit, name)
 		}
-		find := func(t target.Target) (target.Database, error) { return dbs.Database(t, r.Params.Text("database")) }
-		return &dbEdit{instance: i, edited: of, kind: name, table: r.Params.Text("table"), find: find, rt: r.Runtime}, err
+		return &dbEdit{instance: i, edited: of, kind: name, table: r.Params.Text("table"), at: at, rt: r.Runtime}, err
 	})
 }
 
@@ -62,21 +61,18 @@ func (d *dbEdit) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := d.look(ctx); err != nil {
 		return nil, err
 	}
-	at, err := d.find(d.Target)
-	if err != nil {
-		return nil, err
-	}
-	if d.db, err = openDatabase(ctx, d.rt, d.Target, at, purpose{edit: d.edit, table: d.table}); err != nil {
+	var err error
+	if d.db, err = openDatabase(ctx, d.rt, d.Target, d.at, purpose{edit: d.edit, table: d.table}); err != nil {
 		return nil, err
 	}
 	if err := d.db.editable(ctx); err != nil {
 		return nil, err
 	}
 	manual := rollback
-	if !at.Inside && d.manual != nil {
-		manual = d.manual(quote(at.Path))
+	if !d.at.Inside && d.manual != nil {
+		manual = d.manual(quote(d.at.Path))
 	}
-	return d.undo(d.kind, databaseUndo{Path: at.Path, Inside: at.Inside, Looker: d.db.id(), Edit: d.edit, Table: d.table}, manual)
+	return d.undo(d.kind, databaseUndo{Path: d.at.Path, Inside: d.at.Inside, Looker: d.db.id(), Table: d.table}, manual)
 }
 
 // Inject implements Fault.
@@ -172,8 +168,7 @@ func (of edited) revertEdit(ctx context.Context, rt target.Runtime, data json.Ra
 	if err := json.Unmarshal(data, &u); err != nil {
 		return fmt.Errorf("read the undo: %w", err)
 	}
-	u.Edit = of.edit
-	db, err := u.reopen(ctx, rt, ref)
+	db, err := u.reopen(ctx, rt, ref, purpose{edit: of.edit, table: u.Table})
 	if err != nil {
 		return err
 	}

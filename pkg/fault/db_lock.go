@@ -163,7 +163,7 @@ func revertDBLock(ctx context.Context, rt target.Runtime, data json.RawMessage, 
 			return nil
 		}
 	}
-	db, err := u.reopen(ctx, rt, ref)
+	db, err := u.reopen(ctx, rt, ref, purpose{})
 	if err != nil {
 		return err
 	}

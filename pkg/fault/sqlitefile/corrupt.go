@@ -33,14 +33,7 @@ type root struct {
 // Corrupt damages a table and its indexes, or with table empty all of them: whoever reads or writes one meets SQLITE_CORRUPT. It is a transaction like any other, also in
 // WAL mode, and changes one byte of each. One that is damaged already is an error.
 func Corrupt(ctx context.Context, path, table string) error {
-	err := withRoots(ctx, path, table, func(tx transaction, roots []root) error {
-		for _, r := range roots {
-			if err := tx.damage(ctx, r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := eachRoot(ctx, path, table, transaction.damage)
 	if err != nil {
 		return fmt.Errorf("damage the database %s: %w", path, err)
 	}
@@ -50,14 +43,7 @@ func Corrupt(ctx context.Context, path, table string) error {
 // Repair takes the damage of Corrupt off a table and its indexes, or with table empty off all that have it, and changes nothing else. Where there is no such table there is
 // nothing to repair.
 func Repair(ctx context.Context, path, table string) error {
-	err := withRoots(ctx, path, table, func(tx transaction, roots []root) error {
-		for _, r := range roots {
-			if err := tx.repair(ctx, r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := eachRoot(ctx, path, table, transaction.repair)
 	if err != nil && !isAbsent(err) {
 		return fmt.Errorf("repair the database %s: %w", path, err)
 	}
@@ -192,8 +178,8 @@ func rootsOf(ctx context.Context, conn *sql.Conn, table string) (roots []root, e
 // transaction is one that has the lock to write.
 type transaction struct{ conn *sql.Conn }
 
-// withRoots calls f in a transaction, which is committed as soon as nobody reads any more, and rolled back after an error.
-func withRoots(ctx context.Context, path, table string, f func(transaction, []root) error) error {
+// eachRoot does something to each root in one transaction, which is committed as soon as nobody reads any more, and rolled back after an error.
+func eachRoot(ctx context.Context, path, table string, do func(transaction, context.Context, root) error) error {
 	c, err := open(ctx, path)
 	if err != nil {
 		return err
@@ -206,8 +192,10 @@ func withRoots(ctx context.Context, path, table string, f func(transaction, []ro
 	if err == nil {
 		roots, err = rootsOf(ctx, c.Conn, table)
 	}
-	if err == nil {
-		err = f(transaction{c.Conn}, roots)
+	for _, r := range roots {
+		if err == nil {
+			err = do(transaction{c.Conn}, ctx, r)
+		}
 	}
 	if err == nil {
 		err = run("COMMIT")

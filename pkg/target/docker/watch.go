@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 
 	"chaosgate/pkg/target"
@@ -282,35 +281,4 @@ func (w *watcher) died(ctx context.Context, i *instance, e target.Event, at time
 		e.Type, e.Detail = target.GaveUp, fmt.Sprintf("it was started again %d times, which is all that its restart policy allows", info.RestartCount)
 		w.env.events.Add(e)
 	}
-}
-
-// near says whether something has happened a moment before or after another; never says no.
-func near(a, b time.Time) bool { return !a.IsZero() && b.Sub(a).Abs() < oomNear }
-
-// causes says whether a fault's hit came so shortly before an end that it is its cause.
-func causes(hit, end time.Time) bool { return !hit.IsZero() && end.Sub(hit) < hitFor }
-
-// gaveUp says whether a container's policy would have started it again, had it not done so as often as it may: the engine says before the end of a container whether
-// it will be.
-func gaveUp(info container.InspectResponse) bool {
-	p := info.HostConfig.RestartPolicy
-	return p.IsOnFailure() && p.MaximumRetryCount > 0 && info.RestartCount >= p.MaximumRetryCount && !info.State.Restarting && !info.State.Running
-}
-
-// cause says how an instance ended.
-func cause(e target.Event) string {
-	text := fmt.Sprintf("exit code %d", e.ExitCode)
-	if e.ExitCode == unknownExit {
-		text = "unheard, so that its exit code is not known"
-	}
-	if e.ExitCode > 128 {
-		text = fmt.Sprintf("killed by signal %d", e.ExitCode-128)
-	}
-	switch {
-	case e.OOM:
-		return text + " (out of memory)"
-	case e.Expected:
-		return text + " (fault)"
-	}
-	return text + " (by itself, or by somebody else)"
 }
