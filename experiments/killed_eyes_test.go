@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,12 +68,28 @@ func (v *victim) leaveChildren() (pids []string) {
 	for lines := bufio.NewScanner(children); len(pids) < 2 && lines.Scan(); {
 		pids = append(pids, lines.Text())
 	}
+	for deadline := time.Now().Add(patience); !runs(pids, "sleep 60"); time.Sleep(time.Millisecond) { // one that is being replaced by its program shows no mark
+		if time.Now().After(deadline) {
+			v.t.Fatalf("%v do not sleep", pids)
+		}
+	}
 	v.seen.look(v.marks())
 	must(v.t, stdin.Close())
 	_ = v.cmd.Wait() // its exit code is that of read
 	must(v.t, exec.Command("kill", "-STOP", pids[0]).Run())
 	v.t.Cleanup(func() { _ = exec.Command("kill", "-KILL", pids[1]).Run() })
 	return pids
+}
+
+// runs says whether each process is one of this command line.
+func runs(pids []string, command string) bool {
+	n := 0
+	for _, p := range processes() {
+		if p.name == command && slices.Contains(pids, strconv.Itoa(p.PID)) {
+			n++
+		}
+	}
+	return n == len(pids)
 }
 
 func must(t *testing.T, err error) {

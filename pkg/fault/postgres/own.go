@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"syscall"
 	"time"
 
@@ -59,13 +60,14 @@ func (c Client) Reach(ctx context.Context) (*Session, error) {
 	}
 }
 
-// passes says whether an error is that of a server which has no connection to give for now: it is full, it ends, it is down or it starts.
+// passes says whether an error is that of a server which has no connection to give for now: it is full, it ends, it is down, it starts or it does not answer. The time
+// of a caller may end a moment before its context says so, and is waited for as well.
 func passes(err error) bool {
 	switch code(err) {
 	case tooManyConnections, adminShutdown, crashShutdown, cannotConnectNow:
 		return true
 	}
-	for _, cut := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF} {
+	for _, cut := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, os.ErrDeadlineExceeded} {
 		if errors.Is(err, cut) {
 			return true
 		}
