@@ -2,7 +2,6 @@ package experiments
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,12 +14,7 @@ import (
 // composePostgres starts the shop with its orders in a server in a container.
 func composePostgres(t *testing.T) composed {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts containers, about a minute")
-	}
-	if exec.Command("docker", "version").Run() != nil {
-		t.Skip("it takes a Docker engine")
-	}
+	needsCompose(t)
 	t.Setenv("POSTGRES_IMAGE", pgtest.Image(t))
 	t.Setenv("ORDERS_DB_PASSWORD", serverPassword)
 	return composeOf(t, "compose-postgres", 3)

@@ -15,16 +15,23 @@ import (
 	"time"
 )
 
-// composed is the shop in containers, as a Compose project of its own with ports that the engine chooses.
+// composed is the shop in containers, as a Compose project of its own.
 type composed struct {
 	t           *testing.T
 	program     string
 	project     string
-	environment string // of chaos.yaml
+	config      string // chaos.yaml
+	environment string // of it
 }
 
 // compose starts the project with `chaos env up`, and ends it with the test.
 func compose(t *testing.T) composed {
+	t.Helper()
+	needsCompose(t)
+	return composeOf(t, "compose", 2)
+}
+
+func needsCompose(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts containers, about a minute")
@@ -32,21 +39,28 @@ func compose(t *testing.T) composed {
 	if exec.Command("docker", "version").Run() != nil {
 		t.Skip("it takes a Docker engine")
 	}
-	return composeOf(t, "compose", 2)
 }
 
-// composeOf starts the project of an environment with so many services.
+// composeOf starts the project of an environment with so many services, on ports that the engine chooses.
 func composeOf(t *testing.T, environment string, services int) composed {
 	t.Helper()
-	c := composed{t: t, program: chaos(t), project: fmt.Sprintf("chaosgate-faults-%d", os.Getpid()), environment: environment}
-	t.Setenv("COMPOSE_PROJECT_NAME", c.project)
 	t.Setenv("SERVICE_A_PORT", "0")
 	t.Setenv("SERVICE_B_PORT", "0")
-	if code, said := output(t, "make", "images"); code != 0 {
-		t.Fatal(said)
+	return composeIn(t, "..", environment, services)
+}
+
+// composeIn does so in a folder that has the project's configuration.
+func composeIn(t *testing.T, dir, environment string, services int) composed {
+	t.Helper()
+	config, err := filepath.Abs(filepath.Join(dir, "chaos.yaml"))
+	must(t, err)
+	c := composed{t: t, program: chaos(t), project: fmt.Sprintf("chaosgate-faults-%d", os.Getpid()), config: config, environment: environment}
+	t.Setenv("COMPOSE_PROJECT_NAME", c.project)
+	if said, err := builtImages(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
 	}
 	t.Cleanup(func() {
-		if code, said := output(t, c.program, "env", "down", "--env", environment, "--volumes"); code != 0 {
+		if code, said := output(t, c.program, "env", "down", "--config", config, "--env", environment, "--volumes"); code != 0 {
 			t.Errorf("exit code %d:\n%s", code, said)
 		}
 		for _, kind := range []string{"container", "network", "volume"} {
@@ -55,7 +69,7 @@ func composeOf(t *testing.T, environment string, services int) composed {
 			}
 		}
 	})
-	if code, said := output(t, c.program, "env", "up", "--env", environment); code != 0 || strings.Count(said, "ready\n") != services {
+	if code, said := output(t, c.program, "env", "up", "--config", config, "--env", environment); code != 0 || strings.Count(said, "ready\n") != services {
 		t.Fatalf("exit code %d:\n%s", code, said)
 	}
 	return c
@@ -197,7 +211,7 @@ func (c composed) fetch(service, path string) string {
 // url is where a service is reached.
 func (c composed) url(service string) string {
 	c.t.Helper()
-	_, said := output(c.t, c.program, "env", "status", "--env", c.environment)
+	_, said := output(c.t, c.program, "env", "status", "--config", c.config, "--env", c.environment)
 	for line := range strings.Lines(said) {
 		if f := strings.Fields(line); len(f) > 2 && strings.HasPrefix(f[0], service) {
 			return f[2]

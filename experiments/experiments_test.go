@@ -10,24 +10,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"chaosgate/pkg/propagation"
 )
 
 // chaos is the real program, built from this checkout.
-func chaos(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "chaos")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./cmd/chaos")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return program
-}
-
 func files(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob("*.yaml")
@@ -56,17 +44,19 @@ func output(t *testing.T, program string, args ...string) (code int, said string
 
 // report is the part of report.json that the tests read.
 type report struct {
+	RunID     string     `json:"run_id"`
 	Gate      string     `json:"deployment_gate"`
 	Weakened  string     `json:"weakened"`
 	Scenarios []scenario `json:"scenarios"`
 }
 
 type scenario struct {
-	Name    string                         `json:"name"`
-	State   string                         `json:"state"`
-	Reasons []struct{ State, Text string } `json:"reasons"`
-	Faults  []struct{ Effect string }      `json:"faults"`
-	Spreads []propagation.Spread           `json:"propagation"`
+	Name     string                         `json:"name"`
+	State    string                         `json:"state"`
+	Reasons  []struct{ State, Text string } `json:"reasons"`
+	Faults   []struct{ Effect string }      `json:"faults"`
+	Spreads  []propagation.Spread           `json:"propagation"`
+	Recovery float64                        `json:"recovery_time_seconds"`
 }
 
 func run(t *testing.T, program string, args ...string) (code int, r report, said string) {
@@ -143,7 +133,7 @@ var weakened = []struct {
 var proven = os.Getenv("CHAOS_PROVEN")
 
 // closed answers what experiments came to in an environment that was weakened.
-func closed(t *testing.T, program func() string, variant, jobs, seed string, names []string) (r report, said string) {
+func closed(t *testing.T, variant, jobs, seed string, names []string) (r report, said string) {
 	t.Helper()
 	if proven != "" {
 		return of(t, proven, variant), "by " + proven
@@ -152,7 +142,7 @@ func closed(t *testing.T, program func() string, variant, jobs, seed string, nam
 	for _, name := range names {
 		args = append(args, filepath.Join("experiments", name+".yaml"))
 	}
-	code, r, said := decided(t, program(), args...)
+	code, r, said := decided(t, chaos(t), args...)
 	if code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
@@ -186,11 +176,10 @@ func TestTheGateClosesWithoutEachProtection(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs every experiment in an environment that was weakened on purpose, about a minute")
 	}
-	program := sync.OnceValue(func() string { return chaos(t) })
 	var tried []string
 	for _, w := range weakened {
 		t.Run(w.variant, func(t *testing.T) {
-			r, said := closed(t, program, w.variant, w.jobs, w.seed, w.scenarios)
+			r, said := closed(t, w.variant, w.jobs, w.seed, w.scenarios)
 			if r.Gate != "CLOSED" || len(r.Scenarios) != len(w.scenarios) {
 				t.Errorf("gate %s, %d scenarios", r.Gate, len(r.Scenarios))
 			}

@@ -21,8 +21,8 @@ const module = "chaosgate/"
 // layers is the one direction, from the bottom to the top: a package imports only what stands in a line above its own. Packages in one line do not know each
 // other. A new package gets its place here.
 var layers = [][]string{
-	{"schema", "pkg/pgtest", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics", "pkg/impair", "pkg/intercept"},
-	{"pkg/target", "pkg/spec"},
+	{"schema", "pkg/imagetest", "pkg/internal/testkit", "pkg/diag", "pkg/dag", "pkg/quantity", "pkg/proc", "pkg/mask", "pkg/stat", "pkg/metrics", "pkg/impair", "pkg/intercept"},
+	{"pkg/target", "pkg/spec", "pkg/pgtest", "pkg/promtest"},
 	{"pkg/fault/sqlitefile", "pkg/fault/postgres", "pkg/target/process", "pkg/target/docker"},
 	{"pkg/agent"},
 	{"pkg/fault"},
@@ -49,6 +49,8 @@ var bans = []ban{
 	{"services/", "schema", nil, "the system under test has no hooks"},
 	{"", "pkg/internal/testkit", nil, "only tests use it"},
 	{"", "pkg/pgtest", nil, "only tests use it"},
+	{"", "pkg/promtest", nil, "only tests use it"},
+	{"", "pkg/imagetest", []string{"pkg/pgtest", "pkg/promtest"}, "only tests use it"},
 	{"", "log", nil, "an error is returned, and what is said goes through the commands"},
 }
 

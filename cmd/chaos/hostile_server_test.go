@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"chaosgate/pkg/promtest"
 	"chaosgate/pkg/verdict"
 )
 
@@ -109,9 +110,9 @@ func meddlers() map[string]meddler {
 }
 
 // meddle serves what the real server would, changed.
-func meddle(t *testing.T, s prometheusServer, m meddler) *httptest.Server {
+func meddle(t *testing.T, s promtest.Server, m meddler) *httptest.Server {
 	t.Helper()
-	to, err := url.Parse(s.url)
+	to, err := url.Parse(s.URL)
 	must(t, err)
 	real := httputil.NewSingleHostReverseProxy(to)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +148,7 @@ func TestHostilePrometheusServers(t *testing.T) {
 	judge := func(t *testing.T, name string) {
 		m := all[name]
 		server := meddle(t, s, m)
-		config := replaceOnce(t, fmt.Sprintf(hostileMetricsConfig, ""), "{url: embedded, interval: 100ms}", fmt.Sprintf("{url: %q, interval: 250ms, discovery: %q}", server.URL, s.folder))
+		config := replaceOnce(t, fmt.Sprintf(hostileMetricsConfig, ""), "{url: embedded, interval: 100ms}", fmt.Sprintf("{url: %q, interval: 250ms, discovery: %q}", server.URL, s.Folder))
 		experiment := hostileExperiment + `  - id: nearly-always
     during: slow
     promql: sum(increase(http_requests_total{service="front",status!="201"}[$window]))
@@ -164,5 +165,5 @@ func TestHostilePrometheusServers(t *testing.T) {
 	}
 	together(t, 2, open, judge)   // a crowd might keep one of them from being measured often enough
 	together(t, 4, closed, judge) // and another from being asked in time
-	s.nothingAnnounced(t)
+	s.Empty(t)
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,7 +21,20 @@ import (
 
 // The scripts run the real program, against real services: this test binary under the name of `service`.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"chaos": main, "service": service, "smalldisk": smallDisk, "limited": limited})
+	testscript.Main(waiting{m}, map[string]func(){"chaos": main, "service": service, "smalldisk": smallDisk, "limited": limited})
+}
+
+// waiting lets more tests run at once than there are processors, unless the command line says how many: they wait for a time to pass most of the time.
+type waiting struct{ *testing.M }
+
+func (m waiting) Run() int {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if parallel := flag.Lookup("test.parallel"); !asked {
+		_ = parallel.Value.Set(strconv.Itoa(2 * runtime.NumCPU())) // it is a number
+	}
+	return m.M.Run()
 }
 
 func TestScripts(t *testing.T) {

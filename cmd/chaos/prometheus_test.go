@@ -5,9 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,83 +14,23 @@ import (
 	"time"
 
 	"chaosgate/pkg/journal"
-	"chaosgate/pkg/proc"
+	"chaosgate/pkg/promtest"
 )
 
-// prometheus is a real server of the machine's own package, which scrapes every 250 ms what is announced in a folder.
-type prometheusServer struct {
-	url    string
-	folder string
-}
-
-// startPrometheus starts a server for one test. Where there is none the test is skipped, in CI it fails.
-func startPrometheus(t *testing.T) prometheusServer {
+// startPrometheus starts a server for one test, with the shipped configuration.
+func startPrometheus(t *testing.T) promtest.Server {
 	t.Helper()
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no prometheus here, and in CI there must be")
-		}
-		t.Skip("there is no prometheus here")
-	}
-	dir := t.TempDir()
-	s := prometheusServer{url: "http://" + freeAddress(t), folder: filepath.Join(dir, "discovery")}
-	rules, err := filepath.Abs(filepath.Join("..", "..", "observability", "alerts.yml"))
-	must(t, err)
-	config := fmt.Sprintf(`global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}
-rule_files: [%q]
-scrape_configs:
-  - job_name: chaos
-    file_sd_configs: [{files: [%q]}]
-`, rules, filepath.Join(s.folder, "chaos-*.json"))
-	must(t, os.Mkdir(s.folder, 0o755))
-	must(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o644))
-	log, err := os.Create(filepath.Join(dir, "prometheus.log"))
-	must(t, err)
-	defer log.Close()
-	cmd := exec.Command(program, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+strings.TrimPrefix(s.url, "http://"))
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	p, err := proc.Start(cmd)
-	must(t, err)
-	t.Cleanup(func() {
-		_ = p.Kill() // it may have ended
-		<-p.Done()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("prometheus said:\n%s", text)
-		}
-	})
-	projectCopy{t: t}.eventually("the Prometheus server is ready", func() bool { return answers(s.url + "/-/ready") })
-	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func answers(url string) bool {
-	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get(url)
-	if err != nil {
-		return false
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body) // to its end, so that the connection can be used again
-	return resp.StatusCode == http.StatusOK
+	return promtest.Start(t, filepath.Join("..", ".."))
 }
 
 // shippedProject is the project of this repository in a folder of its own: the same services, built once, and the same experiments, measured by a server.
-func shippedProject(t *testing.T, s prometheusServer) string {
+func shippedProject(t *testing.T, s promtest.Server) string {
 	t.Helper()
 	dir := shippedServices(t)
 	path := filepath.Join(dir, configFile)
 	config, err := os.ReadFile(path)
 	must(t, err)
-	text := replaceOnce(t, string(config), "prometheus: embedded", fmt.Sprintf("prometheus: {url: %q, interval: 250ms, discovery: %q}", s.url, s.folder))
+	text := replaceOnce(t, string(config), "prometheus: embedded", fmt.Sprintf("prometheus: {url: %q, interval: 250ms, discovery: %q}", s.URL, s.Folder))
 	must(t, os.WriteFile(path, []byte(text), 0o644))
 	return dir
 }
@@ -134,15 +71,6 @@ func shipped(t *testing.T, names ...string) []string {
 		files = append(files, path)
 	}
 	return files
-}
-
-// nothingAnnounced fails if a run has left something in the folder that the server reads.
-func (s prometheusServer) nothingAnnounced(t *testing.T) {
-	t.Helper()
-	left, err := os.ReadDir(s.folder)
-	if err != nil || len(left) > 0 {
-		t.Errorf("left in the discovery folder: %v, %v", left, err)
-	}
 }
 
 // The whole command against a real server: the gate opens, and without its protections it closes for the same reason as with the embedded storage.
@@ -187,15 +115,15 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 			if name != "sound" {
 				return
 			}
-			o := observe(t, s, began)
-			o.dashboards()
-			o.alerts()
+			o := promtest.Observe(t, s, filepath.Join("..", ".."), began)
+			o.Dashboards()
+			o.Alerts()
 			for _, one := range r.Scenarios {
-				o.recovered(r.RunID, one.Name, one.Recovery)
+				o.Recovered(r.RunID, one.Name, one.Recovery)
 			}
 		})
 	}
-	t.Cleanup(func() { s.nothingAnnounced(t) })
+	t.Cleanup(func() { s.Empty(t) })
 }
 
 // What was announced is taken back by the guard if the run is killed.
@@ -205,18 +133,18 @@ func TestAKilledRunIsNotScrapedAnyMore(t *testing.T) {
 	path := filepath.Join(p.dir, configFile)
 	config, err := os.ReadFile(path)
 	must(t, err)
-	text := replaceOnce(t, string(config), "{url: embedded, interval: 100ms}", fmt.Sprintf("{url: %q, interval: 100ms, discovery: %q}", s.url, s.folder))
+	text := replaceOnce(t, string(config), "{url: embedded, interval: 100ms}", fmt.Sprintf("{url: %q, interval: 100ms, discovery: %q}", s.URL, s.Folder))
 	must(t, os.WriteFile(path, []byte(text), 0o644))
 	run := p.start("run", "long.yaml")
 	p.waitFor(journal.UndoRecorded)
 	p.eventually("the experiment is announced", func() bool {
-		found, _ := filepath.Glob(filepath.Join(s.folder, "chaos-*.json"))
+		found, _ := filepath.Glob(filepath.Join(s.Folder, "chaos-*.json"))
 		return len(found) == 1
 	})
 	run.signal(syscall.SIGKILL)
 	_ = run.cmd.Wait() // it was killed
 	p.eventually("the announcement is taken back", func() bool {
-		found, err := os.ReadDir(s.folder)
+		found, err := os.ReadDir(s.Folder)
 		return err == nil && len(found) == 0
 	})
 	p.eventually("nothing is left running", func() bool {

@@ -15,6 +15,7 @@ import (
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/probe"
+	"chaosgate/pkg/promtest"
 	"chaosgate/pkg/verdict"
 )
 
@@ -25,7 +26,7 @@ type exporter struct {
 	server *metrics.Server
 }
 
-func newExporter(t *testing.T, s prometheusServer, text string) *exporter {
+func newExporter(t *testing.T, s promtest.Server, text string) *exporter {
 	t.Helper()
 	e := &exporter{t: t}
 	e.text.Store(text)
@@ -35,10 +36,10 @@ func newExporter(t *testing.T, s prometheusServer, text string) *exporter {
 	}))
 	t.Cleanup(web.Close)
 	experiment := strings.ReplaceAll(t.Name(), "/", "-")
-	r, err := metrics.NewRemote(metrics.RemoteOptions{URL: s.url, Interval: 250 * time.Millisecond, Experiment: experiment})
+	r, err := metrics.NewRemote(metrics.RemoteOptions{URL: s.URL, Interval: 250 * time.Millisecond, Experiment: experiment})
 	must(t, err)
 	targets := []metrics.Target{{URL: web.URL + "/metrics", Labels: map[string]string{"service": "a", "instance": "a-1"}}}
-	a, err := metrics.Announce(metrics.AnnouncementPath(s.folder, experiment), experiment, targets, nil)
+	a, err := metrics.Announce(metrics.AnnouncementPath(s.Folder, experiment), experiment, targets, nil)
 	must(t, err)
 	e.server = metrics.NewServer(r, 250*time.Millisecond, []string{"a"}, a)
 	t.Cleanup(func() { must(t, e.server.Close()) })
@@ -73,6 +74,7 @@ func TestTrapsOfARealPrometheus(t *testing.T) {
 	s := startPrometheus(t)
 	ratio := plan.Probe{Kind: "ratio", Ratio: &plan.Ratio{Part: `requests_total{status="500"}`, Total: "requests_total"}}
 	t.Run("a burst before the first scrape of a phase", func(t *testing.T) {
+		t.Parallel()
 		failed := "requests_total{status=\"500\"} %d\n"
 		e := newExporter(t, s, fmt.Sprintf(answered+failed, 1000, 0))
 		j, o := e.judge(ratio, 0.02, e.phase(fmt.Sprintf(answered+failed, 1400, 40)))
@@ -81,6 +83,7 @@ func TestTrapsOfARealPrometheus(t *testing.T) {
 		}
 	})
 	t.Run("a counter that is born with a value", func(t *testing.T) {
+		t.Parallel()
 		e := newExporter(t, s, fmt.Sprintf(answered, 1000))
 		j, _ := e.judge(ratio, 0.02, e.phase(fmt.Sprintf(answered, 1400)+"requests_total{status=\"500\"} 40\n"))
 		if j.State != verdict.Inconclusive || !strings.Contains(j.Reason, "with a value already") {
@@ -88,6 +91,7 @@ func TestTrapsOfARealPrometheus(t *testing.T) {
 		}
 	})
 	t.Run("the gauge of a dead exporter", func(t *testing.T) {
+		t.Parallel()
 		e := newExporter(t, s, "queue_length 1\n")
 		must(t, e.server.Flush(t.Context()))
 		e.text.Store("not metrics\n")

@@ -20,6 +20,7 @@ import (
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/probe"
+	"chaosgate/pkg/promtest"
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/traffic"
 	"chaosgate/pkg/verdict"
@@ -136,7 +137,7 @@ func encode(t *testing.T, v any) json.RawMessage {
 }
 
 // runTwins runs experiments of the shipped project once and answers what each source makes of them.
-func runTwins(t *testing.T, s prometheusServer, dir, weakened string, names ...string) (served, embedded verdict.Verdict) {
+func runTwins(t *testing.T, s promtest.Server, dir, weakened string, names ...string) (served, embedded verdict.Verdict) {
 	t.Helper()
 	program, err := exec.LookPath("chaos")
 	must(t, err)
@@ -188,7 +189,7 @@ func TestARealPrometheusComesToTheSameStates(t *testing.T) {
 			sameStates(t, e, embedded.Experiments[i])
 		}
 	}
-	s.nothingAnnounced(t)
+	s.Empty(t)
 }
 
 func sameStates(t *testing.T, served, embedded verdict.Experiment) {

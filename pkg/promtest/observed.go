@@ -1,6 +1,4 @@
-//go:build !race
-
-package main
+package promtest
 
 import (
 	"context"
@@ -32,9 +30,10 @@ type dashboard struct {
 	}
 }
 
-// observed is a server that has measured a run, and when.
-type observed struct {
-	t        *testing.T
+// Observed is a server that has measured a run, and when.
+type Observed struct {
+	t        testing.TB
+	root     string // of the project
 	server   *metrics.Remote
 	url      string
 	from, to time.Time
@@ -43,8 +42,8 @@ type observed struct {
 // grafana fills in what Grafana would.
 var grafana = strings.NewReplacer("$__rate_interval", "2s", "$__range", "10m")
 
-// has answers how many points a query has over the run that are numbers; an error is a query that cannot be asked.
-func (o observed) has(query string) int {
+// Has answers how many points a query has over the run that are numbers; an error is a query that cannot be asked.
+func (o Observed) Has(query string) int {
 	o.t.Helper()
 	if _, err := metrics.Parse(query); err != nil {
 		o.t.Errorf("%s: %v", query, err)
@@ -66,10 +65,10 @@ func (o observed) has(query string) int {
 	return n
 }
 
-// dashboards asks everything that the dashboards ask: each panel shows something of a real run.
-func (o observed) dashboards() {
+// Dashboards asks everything that the dashboards ask: each panel shows something of a real run.
+func (o Observed) Dashboards() {
 	o.t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "observability", "dashboards", "*.json"))
+	files, err := filepath.Glob(filepath.Join(o.root, "observability", "dashboards", "*.json"))
 	if err != nil || len(files) < 4 {
 		o.t.Fatalf("%d dashboards, %v", len(files), err)
 	}
@@ -82,13 +81,13 @@ func (o observed) dashboards() {
 			o.t.Errorf("%s has the uid %q and %d panels", file, d.UID, len(d.Panels))
 		}
 		for _, a := range d.Annotations.List {
-			if o.has(grafana.Replace(a.Expr)) == 0 {
+			if o.Has(grafana.Replace(a.Expr)) == 0 {
 				o.t.Errorf("%s: the annotations show nothing: %s", file, a.Expr)
 			}
 		}
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {
-				if o.has(grafana.Replace(q.Expr)) == 0 {
+				if o.Has(grafana.Replace(q.Expr)) == 0 {
 					o.t.Errorf("%s: %s shows nothing: %s", file, p.Title, q.Expr)
 				}
 			}
@@ -96,10 +95,10 @@ func (o observed) dashboards() {
 	}
 }
 
-// alerts sees that the server takes the rules, and that what they watch is there.
-func (o observed) alerts() {
+// Alerts sees that the server takes the rules, and that what they watch is there.
+func (o Observed) Alerts() {
 	o.t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "observability", "alerts.yml"))
+	text, err := os.ReadFile(filepath.Join(o.root, "observability", "alerts.yml"))
 	must(o.t, err)
 	var file struct {
 		Groups []struct {
@@ -117,7 +116,7 @@ func (o observed) alerts() {
 			selectors, err := metrics.Selectors(r.Expr)
 			must(o.t, err)
 			for _, s := range selectors {
-				if o.has(s.Text) == 0 {
+				if o.Has(s.Text) == 0 {
 					o.t.Errorf("the alert %s watches %s, which is not there", r.Alert, s.Text)
 				}
 			}
@@ -125,7 +124,7 @@ func (o observed) alerts() {
 	}
 }
 
-func (o observed) ruleHealth() map[string]string {
+func (o Observed) ruleHealth() map[string]string {
 	o.t.Helper()
 	var answer struct {
 		Data struct {
@@ -134,7 +133,7 @@ func (o observed) ruleHealth() map[string]string {
 			}
 		}
 	}
-	projectCopy{t: o.t}.eventually("the rules are evaluated", func() bool {
+	eventually(o.t, "the rules are evaluated", func() bool {
 		must(o.t, json.Unmarshal(o.text("/api/v1/rules"), &answer))
 		for _, g := range answer.Data.Groups {
 			for _, r := range g.Rules {
@@ -155,7 +154,7 @@ func (o observed) ruleHealth() map[string]string {
 }
 
 // value is the one value of a query at the end of the run.
-func (o observed) value(query string) float64 {
+func (o Observed) value(query string) float64 {
 	o.t.Helper()
 	result, err := o.server.Query(context.Background(), query, o.to)
 	must(o.t, err)
@@ -166,7 +165,7 @@ func (o observed) value(query string) float64 {
 }
 
 // text is the body of an answer.
-func (o observed) text(path string) []byte {
+func (o Observed) text(path string) []byte {
 	o.t.Helper()
 	resp, err := http.Get(o.url + path)
 	must(o.t, err)
@@ -176,8 +175,8 @@ func (o observed) text(path string) []byte {
 	return text
 }
 
-// recovered compares what a graph shows as the time to recover with what the report says.
-func (o observed) recovered(run, experiment string, seconds float64) {
+// Recovered compares what a graph shows as the time to recover with what the report says.
+func (o Observed) Recovered(run, experiment string, seconds float64) {
 	o.t.Helper()
 	got := o.value(`last_over_time(chaos_recovery_seconds{chaos_experiment="` + run + "/" + experiment + `"}[10m])`)
 	if math.Abs(got-seconds) > 0.001 {
@@ -185,9 +184,10 @@ func (o observed) recovered(run, experiment string, seconds float64) {
 	}
 }
 
-func observe(t *testing.T, s prometheusServer, from time.Time) observed {
+// Observe is what a server has seen since a moment.
+func Observe(t testing.TB, s Server, root string, from time.Time) Observed {
 	t.Helper()
-	r, err := metrics.NewRemote(metrics.RemoteOptions{URL: s.url, Getenv: os.Getenv, Interval: 250 * time.Millisecond})
+	r, err := metrics.NewRemote(metrics.RemoteOptions{URL: s.URL, Getenv: os.Getenv, Interval: 250 * time.Millisecond})
 	must(t, err)
-	return observed{t: t, server: r, url: s.url, from: from, to: time.Now()}
+	return Observed{t: t, root: root, server: r, url: s.URL, from: from, to: time.Now()}
 }
