@@ -23,7 +23,7 @@ func openContainers(o opening) (target.Environment, error) {
 		return nil, err
 	}
 	options := docker.Options{
-		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Project: projectOf(o.input, o.getenv), Folder: folderOf(o.input), Spec: o.input.env,
+		RunID: o.run, Experiment: o.plan.Name, Endpoint: endpoint, Spec: o.input.env,
 		LogDir: filepath.Join(o.logs, report.FileName(o.plan.Name)), Helpers: helpers(o.program), Secrets: o.secrets,
 		SecretVariables: o.input.secretVariables(),
 	}
@@ -32,9 +32,14 @@ func openContainers(o opening) (target.Environment, error) {
 		if to := leads(o.input.dir, file); to != "" {
 			return nil, fmt.Errorf(textFolderLeadsOut, file, to)
 		}
-		options.Project, options.Folder = docker.CopyName(o.run, o.plan.Name), ""
+		options.Project = docker.CopyName(o.run, o.plan.Name)
 		options.Copy = &docker.Copy{File: file, Variables: o.input.env.Weakened[o.variant].Services}
+		return docker.New(options), nil
 	}
+	if options.Project, err = projectOf(o.input, o.getenv); err != nil {
+		return nil, err
+	}
+	options.Folder = folderOf(o.input)
 	return docker.New(options), nil
 }
 
@@ -102,9 +107,9 @@ func composeFile(in input) string {
 }
 
 // projectOf is the name of an environment's Compose project.
-func projectOf(in input, getenv func(string) string) string {
+func projectOf(in input, getenv func(string) string) (string, error) {
 	if in.env.Project != "" {
-		return in.env.Project
+		return in.env.Project, nil
 	}
 	return docker.ProjectOf(composeFile(in), getenv)
 }
@@ -126,5 +131,9 @@ func composeStack(sys system, in input) (stack, error) {
 	if to := leads(in.dir, file); to != "" {
 		return nil, cannot("", textFolderLeadsOut, sys.shown(file), to)
 	}
-	return docker.Stack{Endpoint: endpoint, File: file, Project: projectOf(in, sys.env), Folder: folderOf(in), Spec: in.env}, nil
+	project, err := projectOf(in, sys.env)
+	if err != nil {
+		return nil, err
+	}
+	return docker.Stack{Endpoint: endpoint, File: file, Project: project, Folder: folderOf(in), Spec: in.env}, nil
 }

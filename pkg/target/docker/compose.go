@@ -23,22 +23,6 @@ type Stack struct {
 	Spec     spec.Environment
 }
 
-// ProjectOf is the name that Compose gives the project of a file that names none itself: what COMPOSE_PROJECT_NAME says, else the file's folder, in small letters and
-// without what is not a letter, a digit, _ or -.
-func ProjectOf(file string, getenv func(string) string) string {
-	name := getenv("COMPOSE_PROJECT_NAME")
-	if name == "" {
-		name = filepath.Base(filepath.Dir(file))
-	}
-	name = strings.Map(func(r rune) rune {
-		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789_-", r) {
-			return r
-		}
-		return -1
-	}, strings.ToLower(name))
-	return strings.TrimLeft(name, "_-")
-}
-
 // Up starts the project with Compose and returns when all of its services that chaos.yaml names are ready. What Compose says goes to out.
 func (s Stack) Up(ctx context.Context, out io.Writer) error {
 	if err := s.compose(ctx, out, "up", "-d"); err != nil {

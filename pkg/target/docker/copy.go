@@ -36,7 +36,7 @@ func CopyName(run, experiment string) string {
 	const most = 40
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(experiment)) // never fails
-	name := ProjectOf("", func(string) string { return experiment })
+	name := normalize(experiment)
 	return fmt.Sprintf("chaos-%s-%s-%08x", run, name[:min(most, len(name))], h.Sum32())
 }
 

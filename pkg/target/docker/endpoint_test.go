@@ -169,17 +169,3 @@ func TestTheCommandForAPerson(t *testing.T) {
 		}
 	}
 }
-
-func TestProjectOf(t *testing.T) {
-	for want, c := range map[string]struct{ file, variable string }{
-		"shop":    {"/home/me/shop/docker-compose.yml", ""},
-		"my-shop": {"/home/me/_My-Shop!/compose.yml", ""},
-		"other":   {"/home/me/shop/docker-compose.yml", "Other"},
-		"a_b9":    {"/x/a_b9/c.yml", ""},
-	} {
-		got := ProjectOf(c.file, func(v string) string { return map[string]string{"COMPOSE_PROJECT_NAME": c.variable}[v] })
-		if got != want {
-			t.Errorf("%+v: got %q, want %q", c, got, want)
-		}
-	}
-}
