@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ type projectCopy struct {
 	t    *testing.T
 	dir  string
 	mark string
+	more []string // variables of its commands
 }
 
 func newProject(t *testing.T) projectCopy {
@@ -46,7 +48,7 @@ func (p projectCopy) command(args ...string) *exec.Cmd {
 func (p projectCopy) commandContext(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "chaos", args...)
 	cmd.Dir = p.dir
-	cmd.Env = append(os.Environ(), p.mark)
+	cmd.Env = slices.Concat(os.Environ(), p.more, []string{p.mark})
 	return cmd
 }
 

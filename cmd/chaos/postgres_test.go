@@ -20,7 +20,6 @@ const serverPassword = "ORDERS_DB_PASSWORD"
 // serverProject is the shipped project with its orders in a PostgreSQL server that was there before.
 func serverProject(t *testing.T, s *pgtest.Server) projectCopy {
 	t.Helper()
-	t.Setenv(serverPassword, pgtest.Password)
 	dir := shippedServices(t)
 	path := filepath.Join(dir, configFile)
 	config, err := os.ReadFile(path)
@@ -30,7 +29,7 @@ func serverProject(t *testing.T, s *pgtest.Server) projectCopy {
 	text = replaceOnce(t, text, `DATABASE_PATH: "${data}/orders.db"`, fmt.Sprintf(`DATABASE_URL: "postgres://`+at+`"`, "service"))
 	text = replaceOnce(t, text, `databases: {orders: "${data}/orders.db"}`, fmt.Sprintf(`databases: {orders: "postgres://`+at+`"}`, "chaos"))
 	must(t, os.WriteFile(path, []byte(text), 0o644))
-	return projectCopy{t: t, dir: dir, mark: marker + "=" + dir}
+	return projectCopy{t: t, dir: dir, mark: marker + "=" + dir, more: []string{serverPassword + "=" + pgtest.Password}}
 }
 
 // serverExperiment is the shipped experiment on a locked database with other steps.
@@ -95,6 +94,7 @@ const terminatedOnce = `
 
 // The real services on a real server: their protections hold, and without them the gate closes. Nothing of it is left on the server, and the password is nowhere.
 func TestRunsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Start(t)
 	p := serverProject(t, s)
 	files := []string{
@@ -127,6 +127,7 @@ func TestRunsOnPostgreSQL(t *testing.T) {
 // A run that is killed in the middle of each fault leaves nothing on the server, and its guard sees that; so does one whose guard was killed before it, once it is rolled
 // back.
 func TestAKilledRunLeavesNothingOnPostgreSQL(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Start(t)
 	p := serverProject(t, s)
 	for name, file := range map[string]string{"database-failure": shipped(t, "database-failure")[0], "exhausted": p.serverExperiment("exhausted", exhausted)} {
@@ -154,11 +155,11 @@ func TestAKilledRunLeavesNothingOnPostgreSQL(t *testing.T) {
 		p.killGuard()
 		run.signal(syscall.SIGKILL)
 		_ = run.cmd.Wait() // it was killed
-		must(t, os.Unsetenv(serverPassword))
-		if said := p.run(6, "rollback"); !strings.Contains(said, serverPassword) {
+		poor := p
+		poor.more = nil
+		if said := poor.run(6, "rollback"); !strings.Contains(said, serverPassword) {
 			t.Errorf("it does not say which variable is missing:\n%s", said)
 		}
-		must(t, os.Setenv(serverPassword, pgtest.Password))
 		p.run(0, "rollback")
 		nothingOn(p, s)
 		p.nothingIsLeft()
@@ -204,6 +205,7 @@ steps:
 
 // A server that is a service of the environment, begun by its command: faults reach it at its own port, and it ends with the environment, also if the runner is killed.
 func TestPostgreSQLAsAService(t *testing.T) {
+	t.Parallel()
 	bin, data, as := pgtest.Programs(t), pgtest.Folder(t), pgtest.User(t)
 	dir := shippedServices(t)
 	path := filepath.Join(dir, configFile)
