@@ -21,10 +21,10 @@ func (c composed) fullDatabase(t *testing.T) {
 	shipped := func(name string, from, to string) {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join("..", name))
-		if err != nil || strings.Count(string(text), from) != 1 {
-			t.Fatalf("%s: %q is in it %d times, %v", name, from, strings.Count(string(text), from), err)
+		if err != nil || !strings.Contains(string(text), from) {
+			t.Fatalf("%s: %q is not in it, %v", name, from, err)
 		}
-		write(name, regexp.MustCompile(`\n +build: {context[^\n]*`).ReplaceAllString(strings.Replace(string(text), from, to, 1), ""))
+		write(name, regexp.MustCompile(`\n +build: {context[^\n]*`).ReplaceAllString(strings.ReplaceAll(string(text), from, to), ""))
 	}
 	shipped("docker-compose.yml", "DATABASE_PATH: /data/orders.db", "DATABASE_PATH: /tmp/orders.db")
 	shipped("chaos.yaml", "databases: {orders: /data/orders.db}", "databases: {orders: /tmp/orders.db}")

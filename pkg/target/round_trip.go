@@ -47,9 +47,13 @@ func RoundTrip(ctx context.Context, from net.Addr, to string, within time.Durati
 
 // unanswered is an error by which the end of a limit can be told from the end of what it is part of.
 func unanswered(whole, limit context.Context, within time.Duration, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+		<-limit.Done() // connections can be told of a deadline a moment before its context is
+	}
+	switch {
 	case whole.Err() != nil:
 		return context.Cause(whole)
 	case limit.Err() != nil:
