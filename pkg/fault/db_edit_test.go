@@ -8,7 +8,12 @@ import (
 // byFileAndInside is for what holds wherever a database is reached from.
 func byFileAndInside(t *testing.T, test func(t *testing.T, w *world, inside bool)) {
 	for name, inside := range map[string]bool{"by its file": false, "by helpers only": true} {
-		t.Run(name, func(t *testing.T) { test(t, up(t, nil), inside) })
+		t.Run(name, func(t *testing.T) {
+			if inside {
+				notUnderRace(t)
+			}
+			test(t, up(t, nil), inside)
+		})
 	}
 }
 

@@ -119,6 +119,7 @@ func TestStubbornService(t *testing.T) {
 
 // A fault on what is down or paused already would prove nothing, be it found when it is prepared or only when it is injected.
 func TestFaultsOnWhatIsDownOrPausedAreRefused(t *testing.T) {
+	notUnderRace(t)
 	var all []request
 	for _, l := range lives {
 		if !onLinks(l.fault) {

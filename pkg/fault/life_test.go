@@ -218,6 +218,9 @@ func helperRSS(t *testing.T, w *world) int64 {
 func TestLife(t *testing.T) {
 	for name, l := range lives {
 		t.Run(name, func(t *testing.T) {
+			if l.inside && l.fault != "db.lock" {
+				notUnderRace(t)
+			}
 			w := up(t, nil)
 			t.Run("to its end", func(t *testing.T) { l.toItsEnd(t, w) })
 			t.Run("never injected", func(t *testing.T) { l.neverInjected(t, w) })

@@ -30,6 +30,8 @@ var (
 	eventually = testkit.Eventually
 	must       = testkit.Must
 	wantError  = testkit.WantError
+	// For faults by helpers, which the race detector sees in pkg/agent, and makes slow to start.
+	notUnderRace = testkit.NotUnderRace
 )
 
 // The test binary is also the services and the helpers.

@@ -14,6 +14,7 @@ import (
 
 // A signal ends a container as a crash would: its restart policy starts it again, which the engine does not do for one that it has killed itself.
 func TestACrashIsLeftToTheRestartPolicy(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		signal string
@@ -261,6 +262,7 @@ func TestACrashAfterAFault(t *testing.T) {
 
 // What ran before a run runs after it, whoever has left it down: its end, or the undo of one that was killed.
 func TestWhatRanRunsAgain(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	id := p.add("web", 1, published)

@@ -81,6 +81,7 @@ func parts(t *testing.T, engine *client.Client, project string) []string {
 
 // Two experiments have a project each at the same time, of a file that can have only one by itself; each is gone with its experiment, and nothing of the other with it.
 func TestEachExperimentHasItsOwnProject(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	file, engine := composeFile(t), dial(t)
 	services := map[string]spec.Service{"web": service()}
@@ -132,6 +133,7 @@ func TestEachExperimentHasItsOwnProject(t *testing.T) {
 
 // A project that cannot be started is an error that says what Compose said, and leaves nothing.
 func TestAProjectThatCannotBeStarted(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	file, engine := composeFile(t), dial(t)
 	text, err := os.ReadFile(file)

@@ -102,6 +102,7 @@ func TestADiskOfAContainerIsFilled(t *testing.T) {
 
 // A volume in memory is the service's own if nobody else has it; a part of it can be taken.
 func TestAPartOfAVolumeIsTaken(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	name := p.volume("own", map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=16m,mode=1777"})
@@ -130,6 +131,7 @@ func TestAPartOfAVolumeIsTaken(t *testing.T) {
 
 // What the service uses of the room in the end is its own matter, as long as somebody can write; where nobody can, it is the end of who had taken it that tells that it is free.
 func TestWhatIsGivenBackOfADisk(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	id := p.add("web", 1, published, tmpfs("/data", "size=16m,mode=1777"), asUser("1234:1234"))
@@ -157,6 +159,7 @@ func TestWhatIsGivenBackOfADisk(t *testing.T) {
 
 // What may be another's, or would be no fault, is refused before anything is taken.
 func TestDisksThatAreNotFilled(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	shared := p.volume("shared", map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=16m,mode=1777"})
@@ -218,6 +221,7 @@ func TestDisksThatAreNotFilled(t *testing.T) {
 
 // What has become another's as well, or full, since the fault was prepared is not filled either.
 func TestADiskIsLookedAtAgain(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	name := p.volume("own", map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=16m,mode=1777"})

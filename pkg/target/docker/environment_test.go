@@ -154,6 +154,7 @@ func TestAnAddressOutlivesAStart(t *testing.T) {
 
 // Instances of a scaled service are picked by the seed; each is reached and measured by itself.
 func TestInstancesOfAScaledService(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	ids := map[string]bool{}
@@ -218,6 +219,7 @@ func hardened(p *project) change {
 }
 
 func TestAHardenedContainerIsHitAsWell(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	second, err := p.engine.NetworkCreate(soon(t), p.name+"-2", network.CreateOptions{})

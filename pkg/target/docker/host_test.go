@@ -130,6 +130,7 @@ func TestCPULimit(t *testing.T) {
 
 // The user of a container may be a name that means something in it only.
 func TestALoadInAContainerWithANamedUser(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	p.add("web", 1, published, func(c *container.Config, _ *container.HostConfig) { c.User = "1234" })

@@ -144,6 +144,7 @@ func TestTheEndOfAFaultOnRequests(t *testing.T) {
 
 // Requests from outside are met on their way through the published port; neither other services nor scrapes are.
 func TestRequestsFromOutside(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newPair(t)
 	back := p.addresses(p.back)[0]

@@ -62,6 +62,7 @@ func (w *world) busy() {
 
 // A service that does not need what it is refused does not feel the limit; one that does has to wait, and no longer once the limit is given back.
 func TestALimitOnCPUIsFelt(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	id := p.add("web", 1, published, limited(0, 1e9))
@@ -125,6 +126,7 @@ func TestALimitOnCPUIsGone(t *testing.T) {
 
 // What would be no fault, or cannot be done, or would give back what is another fault's, is refused before anything is changed.
 func TestLimitsThatAreRefused(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	id := p.add("web", 1, published, resources(container.Resources{NanoCPUs: 1e9, Memory: 512 << 20, MemoryReservation: 256 << 20}))

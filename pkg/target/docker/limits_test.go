@@ -26,6 +26,7 @@ func (p *project) resourcesOf(id string) exactLimit {
 // Each way in which a container can have a limit: it is lowered in that way, keeps that over a restart, and has exactly what it had again afterwards, be it given back by
 // the runner or by a fresh process, once or twice.
 func TestALimitIsGivenBack(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	const mib = 1 << 20
 	for name, c := range map[string]struct {

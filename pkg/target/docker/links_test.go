@@ -206,6 +206,7 @@ func TestFaultsOnALink(t *testing.T) {
 
 // Packets of a link come twice on either way, also beside a delay, and nobody else's; where they come from outside it is the same. Counted are all of them.
 func TestPacketsComeTwice(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newPair(t, hardenedAlone)
 	back := p.addresses(p.back)[0]
@@ -350,6 +351,7 @@ func TestAStoppedRunnerLeavesNoFaultOnALink(t *testing.T) {
 
 // Links are met in every network that both ends share, over IPv6 as well.
 func TestALinkOverIPv6(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := pair{project: newProject(t)}
 	p.web, p.back, p.other = p.add("web", 1, published), p.add("back", 1, published), p.add("other", 1, published)
@@ -402,6 +404,7 @@ func TestALinkOverIPv6(t *testing.T) {
 
 // Each pair of instances has a link of its own, and only those of the instances that were picked are hit.
 func TestLinksOfAScaledService(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	p.add("web", 1, published)
@@ -506,6 +509,7 @@ func TestALinkFromOutside(t *testing.T) {
 
 // What is no link, or one that nothing may be done to, is refused with a reason.
 func TestLinksThatCannotBeHit(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	p.add("web", 1, published)
@@ -526,6 +530,7 @@ func TestLinksThatCannotBeHit(t *testing.T) {
 
 // A container in the network namespace of another one would be hit with it.
 func TestALinkThatOthersShare(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newPair(t)
 	p.project.add("sidecar", 1, func(c *container.Config, h *container.HostConfig) {

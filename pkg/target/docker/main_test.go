@@ -42,6 +42,8 @@ var (
 	eventually = testkit.Eventually
 	must       = testkit.Must
 	wantError  = testkit.WantError
+	// For the engine's part of what other tests do as well.
+	notUnderRace = testkit.NotUnderRace
 )
 
 // The test binary is also the services in the containers, the helper, and a runner that is killed.

@@ -40,6 +40,7 @@ func (p *project) killMounting(id string) {
 
 // A directory that is read-only is met by the service itself and by nobody else, whatever it lies on, and is as it was afterwards.
 func TestADirectoryOfAContainerIsReadOnly(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		path    string
@@ -120,6 +121,7 @@ func TestOneDirectoryIsReadOnlyOnce(t *testing.T) {
 
 // What is open for writing in the directory, and who is there, does not meet the fault: then it is proven only if that was said to be no matter. Who has come there meanwhile is named in the end.
 func TestWhatDoesNotMeetAReadOnlyDirectory(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	p.add("web", 1, published, tmpfs("/data", "size=1m,mode=1777"))
@@ -165,6 +167,7 @@ func asUser(user string) change {
 
 // A container that is started again, or removed, has lost what was mounted for it. A helper that is killed leaves it, and another one takes it off.
 func TestAReadOnlyDirectoryOutlivesItsHelper(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		end               func(*project, string)
@@ -240,6 +243,7 @@ func TestAKilledRunnerLeavesNothingReadOnly(t *testing.T) {
 
 // What cannot be made read-only, or would be no fault, is refused before anything is mounted.
 func TestDirectoriesThatAreNotMadeReadOnly(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	id := p.add("web", 1, published, tmpfs("/fixed", "size=1m,mode=1777,ro"), tmpfs("/roots", "size=1m,mode=700"), asUser("1234:1234"), tmpfs("/data", "size=1m,mode=1777"))

@@ -108,6 +108,7 @@ func TestReadDotEnv(t *testing.T) {
 
 // What Compose names a project here is what it is found by.
 func TestComposeNamesTheProject(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	engine := dial(t)
 	img, err := testImage()

@@ -34,6 +34,7 @@ func TestDatabasesOnServers(t *testing.T) {
 
 // A server is found in its container from this process and from a fresh one, after a start on another port too; one that has ended is gone, and a protected one is not hit.
 func TestAServerIsFound(t *testing.T) {
+	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
 	p.add("web", 1, published)
