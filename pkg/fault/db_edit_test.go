@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"errors"
 	"os"
 	"testing"
 )
@@ -59,6 +60,32 @@ func TestCorruptDatabaseThatIsBegunAnew(t *testing.T) {
 				anew(t)
 				wantReverted(t, f)
 				w.exec(t, "CREATE TABLE a (v)")
+			})
+		}
+	})
+}
+
+// A file that a service begins anew was never made read-only, whatever it is like, and there is nothing left to revert.
+func TestReadOnlyDatabaseThatIsBegunAnew(t *testing.T) {
+	byFileAndInside(t, func(t *testing.T, w *world, inside bool) {
+		for name, statements := range map[string]string{"with nothing in it": "", "in WAL mode": "PRAGMA journal_mode = WAL; CREATE TABLE a (v)"} {
+			t.Run(name, func(t *testing.T) {
+				r := request{fault: "db.readonly", service: "b", inside: inside}
+				f, undos := r.injected(t, w)
+				must(t, os.Remove(w.file(t)))
+				must(t, os.WriteFile(w.file(t), nil, 0o600))
+				db, err := connect(w.file(t), "rwc") // as long as it is open, nobody else has a file in WAL mode for himself
+				must(t, err)
+				defer func() {
+					_, err := db.Exec("PRAGMA journal_mode = DELETE; CREATE TABLE IF NOT EXISTS a (v)") // for the next
+					must(t, errors.Join(err, db.Close()))
+				}()
+				_, err = db.Exec(statements)
+				must(t, err)
+				for range 2 {
+					must(t, r.kind(t).Revert(soon(t), r.runtime(w), undos[0].Data, undos[0].Target))
+				}
+				wantReverted(t, f)
 			})
 		}
 	})

@@ -76,8 +76,20 @@ func MarkReadOnly(ctx context.Context, path string) error {
 	})
 }
 
-// ClearReadOnly takes MarkReadOnly back. It is idempotent; target.ErrGone if there is no such file any more.
+// ClearReadOnly takes MarkReadOnly back. It is idempotent; target.ErrGone if there is no such file any more. A file that has been begun anew, and is empty or in WAL mode, has no
+// mark, and is not waited for.
 func ClearReadOnly(ctx context.Context, path string) error {
+	wal := false
+	err := withHeader(ctx, path, func(_ *os.File, h []byte) error {
+		wal = h[writeVersion] == 2
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNoHeader):
+		return nil
+	case err != nil || wal: // else it is locked before it is looked at: somebody may be about to mark it
+		return err
+	}
 	return edit(ctx, path, func(h []byte) error {
 		if h[writeVersion] == readOnlyVersion {
 			h[writeVersion] = 1
@@ -130,12 +142,14 @@ func withHeader(ctx context.Context, path string, do func(*os.File, []byte) erro
 	return do(f, h)
 }
 
+var errNoHeader = errors.New("it is no SQLite database, or one that nothing was written to yet")
+
 func readHeader(f *os.File) ([]byte, error) {
 	h := make([]byte, headerSize)
 	n, err := f.ReadAt(h, 0)
 	switch {
 	case n < headerSize && errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("it is no SQLite database, or one that nothing was written to yet: it has %d bytes, the header alone has %d", n, headerSize)
+		return nil, fmt.Errorf("%w: it has %d bytes, the header alone has %d", errNoHeader, n, headerSize)
 	case n < headerSize:
 		return nil, fmt.Errorf("read the header: %w", err)
 	}
