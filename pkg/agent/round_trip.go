@@ -14,19 +14,19 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// RoundTripJob measures how long a request takes from the helper's network namespace.
+// RoundTripJob measures how long a request, or a handshake, takes from the helper's network namespace.
 const RoundTripJob = "round-trip"
 
-// RoundTripConfig says what is asked for, and from which of the caller's ports.
+// RoundTripConfig says what is asked for, as target.RoundTrip takes it, and from which of the caller's ports.
 type RoundTripConfig struct {
 	URL   string       `json:"url"`
 	Ports impair.Range `json:"ports"`
 }
 
-// RoundTripStatus is one request on a fresh connection, until the whole answer was there. Any status is an answer.
+// RoundTripStatus is one request on a fresh connection, until the whole answer was there, or its handshake. Any status is an answer.
 type RoundTripStatus struct {
 	Took target.Duration `json:"took"`
-	// Path was asked for, and Status is the answer's; 0 without one.
+	// Path was asked for, and Status is the answer's; 0 without one. A handshake has neither.
 	Path   string `json:"path,omitempty"`
 	Status int    `json:"status,omitempty"`
 	Error  string `json:"error,omitempty"`
