@@ -89,7 +89,7 @@ func (x *experiment) prepare(ctx context.Context, f *faultRun) error {
 		return err
 	}
 	built, err := kind.New(fault.Request{
-		ID: f.step.ID, Origin: x.parts.Run + "/" + x.plan.Name, Runtime: x.env, Targets: targets, To: spec.To, Params: spec.Params, OneShot: spec.Duration == 0,
+		ID: f.step.ID, Origin: x.parts.Run + "/" + x.plan.Name, Runtime: x.env, Targets: targets, To: spec.To, Port: spec.Port, Params: spec.Params, OneShot: spec.Duration == 0,
 	})
 	if err != nil {
 		return err

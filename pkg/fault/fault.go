@@ -5,6 +5,7 @@ package fault
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"chaosgate/pkg/target"
@@ -41,6 +42,7 @@ type Request struct {
 	Runtime target.Runtime
 	Targets []target.Target // at least one
 	To      string          // peer of a link fault; empty is all peers
+	Port    string          // of the callee, by its name, for a link fault; empty is all ports
 	Params  Params          // with "database", if a database was named
 	OneShot bool            // no duration: the revert is left to the target's restart policy
 }
@@ -79,6 +81,9 @@ type Kind struct {
 	New      func(Request) (Fault, error)
 	Revert   RevertFunc
 }
+
+// TakesPort says whether it acts on links to one port as well, and so takes target.port. What deals with requests has a port of its own: the one named http.
+func (k Kind) TakesPort() bool { return k.Link && !slices.Contains(k.Needs, target.CanRequests) }
 
 // Engine is what a database is kept by.
 type Engine string

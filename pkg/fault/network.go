@@ -71,7 +71,7 @@ func newLinks(r Request, kind string, effect linkEffect) (Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := linker.Links(r.Targets, r.To)
+	found, err := linker.Links(r.Targets, r.To, r.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +166,14 @@ func (l *onLink) Inject(ctx context.Context) (Effect, error) {
 		l.since, err = l.linker.Stats(ctx, l.Link, l.id)
 	}
 	return e, err
+}
+
+// question is what a round trip is: a port that need not speak HTTP is only connected to.
+func (l *onLink) question() string {
+	if l.asked.Status == 0 {
+		return "connection"
+	}
+	return "request"
 }
 
 // on reads back whether the fault is on the link.

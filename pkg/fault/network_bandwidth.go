@@ -33,7 +33,7 @@ func (b bandwidth) held() string {
 	return "the limit of " + b.text
 }
 
-// felt shows that the limit is on the link and that a request still passes. A readiness page is too small to feel it; what traffic it met is counted later.
+// felt shows that the limit is on the link and that a round trip still passes. It is too small to feel it; what traffic it met is counted later.
 func (b bandwidth) felt(ctx context.Context, on *onLink) (Effect, error) {
 	took, err := on.trip(ctx, tripLimit)
 	if err != nil {
@@ -44,7 +44,7 @@ func (b bandwidth) felt(ctx context.Context, on *onLink) (Effect, error) {
 		"rtt_before_ms": milliseconds(on.before), "rtt_after_ms": milliseconds(took), "rate_bytes_per_second": float64(b.rate),
 	}}
 	if there {
-		e.Summary = fmt.Sprintf("%s: %s is on the link, and a request still passes it (%s)", on.name(), b.held(), show(took))
+		e.Summary = fmt.Sprintf("%s: %s is on the link, and a %s still passes it (%s)", on.name(), b.held(), on.question(), show(took))
 	} else {
 		e.Summary = fmt.Sprintf("%s: %s is not on the link", on.name(), b.held())
 	}

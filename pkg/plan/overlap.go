@@ -18,7 +18,7 @@ func (b *builder) apart() {
 			}
 			const hint = "let one begin after the other, with needs"
 			if l, both := common(b.linksOf(first.Fault), b.linksOf(second.Fault)); both && b.excludes(first, second) {
-				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is on the link %s while %s is, and a fault on HTTP requests has a link to itself", second.ID, l, first.ID)
+				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is on the link %s while %s is, and a fault on HTTP requests has a link to itself", second.ID, l.AllPorts(), first.ID)
 			}
 			if in, both := b.within(first.Fault, second.Fault); both {
 				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is in %s while %s is, and %s has a directory to itself, with all that is below it", second.ID, in, first.ID, second.Fault.Kind)
@@ -63,16 +63,23 @@ func (b *builder) linksOf(f *Fault) []target.Link {
 			all = append(all, target.Link{From: target.Outside, To: from})
 		}
 	}
-	return slices.DeleteFunc(all, func(l target.Link) bool {
-		hit := func(service string) bool { return slices.Contains(f.mayHit(), service) }
-		return !(hit(l.From) && (f.To == "" || l.To == f.To)) && !(f.To == "" && hit(l.To))
+	all = slices.DeleteFunc(all, func(l target.Link) bool {
+		from, into := slices.Contains(f.mayHit(), l.From), slices.Contains(f.mayHit(), l.To)
+		if f.To != "" {
+			return !from || l.To != f.To
+		}
+		return !into && (!from || f.Port != "")
 	})
+	for i := range all {
+		all[i].Port = f.Port
+	}
+	return all
 }
 
-// common answers the first link, by name, that two faults share.
+// common answers the first link, by name, of which two faults share a part.
 func common(x, y []target.Link) (first target.Link, found bool) {
 	for _, l := range x {
-		if slices.Contains(y, l) && (!found || l.String() < first.String()) {
+		if slices.ContainsFunc(y, l.Overlaps) && (!found || l.String() < first.String()) {
 			first, found = l, true
 		}
 	}

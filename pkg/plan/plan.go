@@ -111,6 +111,7 @@ type Fault struct {
 	Selection  target.Selection `json:"selection"`
 	Candidates []string         `json:"candidates,omitempty"` // of a random pick, from which Selection.Services was drawn
 	To         string           `json:"to,omitempty"`
+	Port       string           `json:"port,omitempty"`              // of the callee, by its name; empty is all of them
 	Params     fault.Params     `json:"params"`                      // complete, defaults filled in
 	Duration   Duration         `json:"duration,omitempty,omitzero"` // 0: one-shot
 	Proof      string           `json:"proof"`

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the expected files anew")
 // site is an environment with two services and three faults, small enough to keep in mind.
 func site() Site {
 	return Site{
-		Name: "local", Seed: 42, Capabilities: []target.Capability{target.CanPause, target.CanImpair, target.CanAllPeers},
+		Name: "local", Seed: 42, Capabilities: []target.Capability{target.CanPause, target.CanImpair, target.CanRequests, target.CanAllPeers, target.CanPorts},
 		Environment: spec.Environment{
 			Target: "process", Thresholds: map[string]string{"p99": "400ms"},
 			Services: map[string]spec.Service{
@@ -35,7 +35,7 @@ func site() Site {
 			{Name: "network.latency", Needs: []target.Capability{target.CanImpair}, Duration: fault.DurationRequired, Link: true, Proof: "the round trip is slower",
 				Params: []fault.Param{{Name: "delay", Type: fault.Duration, Required: true, Min: "1ms", Doc: "how much slower"}, {Name: "jitter", Type: fault.Duration, Default: "0s"}},
 				Onset:  func(p fault.Params) time.Duration { return p.Duration("delay") }},
-			{Name: "http.abort", Needs: []target.Capability{target.CanImpair}, Duration: fault.DurationRequired, Link: true, Sole: true},
+			{Name: "http.abort", Needs: []target.Capability{target.CanImpair, target.CanRequests}, Duration: fault.DurationRequired, Link: true, Sole: true},
 			{Name: "disk.readonly", Duration: fault.DurationRequired, Params: []fault.Param{{Name: "path", Type: fault.Path, Required: true}}, Within: "path"},
 			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
 			{Name: "db.lock", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}},
@@ -70,6 +70,21 @@ func TestWhatLoadsTheMachineRunsAlone(t *testing.T) {
 func oneLink() Site {
 	s := site()
 	s.Capabilities = slices.DeleteFunc(s.Capabilities, func(c target.Capability) bool { return c == target.CanAllPeers })
+	return s
+}
+
+// onePort is a site like silent whose target can only do something to links as they are.
+func onePort() Site {
+	s := silent()
+	s.Capabilities = slices.DeleteFunc(s.Capabilities, func(c target.Capability) bool { return c == target.CanPorts })
+	return s
+}
+
+// silent is a site with a service that speaks no HTTP.
+func silent() Site {
+	s := site()
+	s.Environment.Services["service-a"] = spec.Service{Ports: map[string]string{"http": "5000"}, Links: []string{"service-b", "service-c"}}
+	s.Environment.Services["service-c"] = spec.Service{Ports: map[string]string{"sql": "5432", "admin": "5433"}}
 	return s
 }
 
@@ -220,6 +235,13 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"no link at all":                         {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit}"}, "hermit has no link"},
 		"a pick of no link":                      {lonely, []string{"{service: service-a, to: service-b}", "{service: [service-b, hermit], pick: random}"}, "hermit has no link"},
 		"to without link":                        {site(), []string{"pick: random}", "to: service-a}"}, "does not act on a link"},
+		"a port without link":                    {site(), []string{"pick: random}", "port: http}"}, "service.pause does not act on a link, so it has no port"},
+		"a port of requests":                     {site(), []string{"network.latency", "http.abort", "to: service-b}", "to: service-b, port: http}"}, "http.abort acts on requests to the port named http, and on no other"},
+		"a port that the target cannot":          {onePort(), []string{"to: service-b}", "to: service-c, port: sql}"}, "cannot impair a link to one port alone; links lead to the port named http there"},
+		"unknown port":                           {site(), []string{"to: service-b}", "to: service-b, port: sql}"}, `service-b has no port named "sql" in chaos.yaml`},
+		"unknown port of its own":                {site(), []string{"{service: service-a, to: service-b}", "{service: service-b, port: sql}"}, `service-b has no port named "sql" in chaos.yaml`},
+		"a port of a pick that not all have":     {silent(), []string{"{service: service-a, to: service-b}", "{service: [service-b, service-c], pick: random, port: sql}"}, `service-b has no port named "sql"`},
+		"a port to which no link leads":          {lonely, []string{"{service: service-a, to: service-b}", "{service: hermit, port: sql}"}, "no link leads to hermit: no service calls it, and it has no port http"},
 		"instances":                              {site(), []string{"to: service-b}", "to: service-b, instances: half}"}, "instances is"},
 		"parameter unknown":                      {site(), []string{"delay: 300ms}", "delay: 300ms, jiter: 5ms}"}, `no parameter "jiter"`},
 		"parameter missing":                      {site(), []string{"delay: 300ms}", "jitter: 5ms}"}, "needs delay"},
@@ -282,6 +304,60 @@ func TestFaultsThatCannotShareALink(t *testing.T) {
 		if p != nil || len(problems) != 1 || problems[0].Rule != "overlap" || problems[0].Line != c.line || !strings.Contains(problems[0].Message, c.refused) {
 			t.Errorf("%s: want it refused saying %q, got plan %v and %+v", name, c.refused, p != nil, problems)
 		}
+	}
+}
+
+// A link to one port is a part of that to all: what bears no other fault on the one bears none on the other. Requests are not told by ports.
+func TestFaultsOnPortsThatCannotShareALink(t *testing.T) {
+	s := silent()
+	s.Environment.Services["service-b"] = spec.Service{Ports: map[string]string{"http": "5001", "sql": "5432"}}
+	on := func(id, kind, where string) string {
+		return "  - {id: " + id + ", fault: " + kind + ", target: {" + where + "}, with: {delay: 1ms}, duration: 3s}\n"
+	}
+	abort := "  - {id: x, fault: http.abort, target: {service: service-a, to: service-b}, duration: 3s}\n"
+	for name, c := range map[string]struct{ steps, refused string }{
+		"of the same pair": {abort + on("y", "network.latency", "service: service-a, to: service-b, port: sql"), "y is on the link service-a -> service-b while x is"},
+		"into the callee":  {abort + on("y", "network.latency", "service: service-b, port: http"), "y is on the link service-a -> service-b while x is"},
+		"into the caller":  {abort + on("y", "network.latency", "service: service-a, port: http"), ""},
+		"to another":       {abort + on("y", "network.latency", "service: service-a, to: service-c, port: sql"), ""},
+		"two on ports":     {on("x", "network.latency", "service: service-a, to: service-c, port: sql") + on("y", "network.latency", "service: service-a, to: service-c, port: admin"), ""},
+	} {
+		const begin = "apiVersion: chaos/v1\nname: two\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n"
+		p, problems := Build(load(t, begin+c.steps), s)
+		switch {
+		case c.refused == "" && p == nil:
+			t.Errorf("%s: refused: %v", name, problems)
+		case c.refused != "" && (p != nil || len(problems) != 1 || problems[0].Rule != "overlap" || !strings.Contains(problems[0].Message, c.refused)):
+			t.Errorf("%s: want it refused saying %q, got plan %v and %+v", name, c.refused, p != nil, problems)
+		}
+	}
+}
+
+// One port of a callee is named, which is proven without HTTP; it is written at its place, and what was meant instead is guessed.
+func TestAFaultOnOnePort(t *testing.T) {
+	for where, says := range map[string]string{
+		"{service: service-a, to: service-c, port: sql}":  "INJECT network.latency on the link service-a -> service-c:sql for 20s",
+		"{service: service-a, to: service-b, port: http}": "INJECT network.latency on the link service-a -> service-b:http for 20s",
+		"{service: service-c, port: sql}":                 "INJECT network.latency on all links to the port sql of service-c for 20s",
+	} {
+		p, problems := built(t, silent(), "{service: service-a, to: service-b}", where)
+		if p == nil || !strings.Contains(p.String(), says) {
+			t.Errorf("%s: want %q, got %v\n%s", where, says, p, problems)
+		}
+	}
+	if p, problems := built(t, onePort(), "to: service-b}", "to: service-b, port: http}"); p == nil {
+		t.Errorf("the port that links lead to anyway is refused: %s", problems)
+	}
+	text := strings.Replace(sample(t), "{service: service-a, to: service-b}", "{service: service-a, to: service-c, port: sqll}", 1)
+	for _, s := range []Site{silent(), onePort()} {
+		_, problems := Build(load(t, text), s)
+		if len(problems) != 1 || problems[0].Hint != `did you mean "sql"?` || problems[0].Line == 0 || problems[0].Col == 0 {
+			t.Errorf("got %+v", problems)
+		}
+	}
+	text = strings.Replace(sample(t), "to: service-b}", "to: service-b, port: 5432}", 1)
+	if _, problems := spec.ParseExperiment("test.yaml", []byte(text)); len(problems) != 1 || !strings.Contains(problems[0].Message, "port is the number 5432, expected text") || problems[0].Col == 0 {
+		t.Errorf("a number: got %+v", problems)
 	}
 }
 

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -54,7 +53,7 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 		b.selection(pointer+"/target", s) // for its problems
 		return &Fault{Kind: s.Fault}
 	}
-	f := &Fault{Kind: s.Fault, To: s.Target.To, Duration: b.duration(pointer+"/duration", s.Duration, 0), Proof: kind.Proof}
+	f := &Fault{Kind: s.Fault, To: s.Target.To, Port: s.Target.Port, Duration: b.duration(pointer+"/duration", s.Duration, 0), Proof: kind.Proof}
 	b.durationRule(pointer, kind, s)
 	f.Selection = b.selection(pointer+"/target", s)
 	if s.Target.Pick != "" {
@@ -64,6 +63,9 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 		b.link(pointer+"/target/to", kind, f)
 	} else if kind.Link {
 		b.linked(pointer+"/target/service", f)
+	}
+	if f.Port != "" {
+		b.port(pointer+"/target/port", kind, f)
 	}
 	b.database(pointer, kind, s)
 	with := map[string]string{}
@@ -156,72 +158,10 @@ func (b *builder) instances(pointer, text string) {
 	b.value(pointer, "instances", "", "instances is %q, expected one, all, a number or a percentage", text)
 }
 
-// link checks that each service that may be hit calls the other end, as the links in chaos.yaml say.
-func (b *builder) link(pointer string, kind fault.Kind, f *Fault) {
-	if !kind.Link {
-		b.key(pointer, "target", "remove it", "%s does not act on a link, so it has no other end", kind.Name)
-		return
-	}
-	if !b.service(pointer, f.To) {
-		return
-	}
-	if callee, known := b.site.Environment.Services[f.To]; known && callee.Ports[spec.HTTPPort] == "" {
-		b.value(pointer, "target", "see ports in chaos.yaml", textUnproven, f.To, spec.HTTPPort)
-	}
-	for _, from := range f.mayHit() {
-		if service, known := b.site.Environment.Services[from]; known && !slices.Contains(service.Links, f.To) {
-			b.value(pointer, "target", b.otherWay(from, f.To), "there is no link from %s to %s", from, f.To)
-		}
-	}
-}
-
-// linked checks that each service that may be hit has a link, where all of them are meant.
-func (b *builder) linked(pointer string, f *Fault) {
-	if slices.Contains(b.site.Capabilities, target.CanImpair) && !slices.Contains(b.site.Capabilities, target.CanAllPeers) {
-		b.value(pointer, "unsupported-fault", "name the other end, with to", "%s on all links of a service cannot be done in environment %s: its target, %s, cannot %s",
-			f.Kind, b.site.Name, b.site.Environment.Target, target.CanAllPeers)
-		return
-	}
-	for _, name := range f.mayHit() {
-		service, known := b.site.Environment.Services[name]
-		_, served := service.Ports[spec.HTTPPort]
-		if known && !served && len(service.Links) == 0 && !b.called(name) {
-			b.value(pointer, "target", "see links in chaos.yaml", "%s has no link that %s could act on: it calls no service, none calls it, and it has no port %s",
-				name, f.Kind, spec.HTTPPort)
-		}
-	}
-	for _, l := range b.linksOf(f) {
-		if callee, known := b.site.Environment.Services[l.To]; known && callee.Ports[spec.HTTPPort] == "" {
-			b.value(pointer, "target", "name another end, with to, or see ports in chaos.yaml", textUnproven, l.To, spec.HTTPPort)
-			return
-		}
-	}
-}
-
-const textUnproven = "a fault on a link is proven by a request over it, and %s has no port named %s"
-
-// called says whether a service calls this one.
-func (b *builder) called(name string) bool {
-	for _, other := range b.site.Environment.Services {
-		if slices.Contains(other.Links, name) {
-			return true
-		}
-	}
-	return false
-}
-
 // mayHit answers the services that a fault may hit: another seed picks another one of its candidates.
 func (f *Fault) mayHit() []string {
 	if len(f.Candidates) > 0 {
 		return f.Candidates
 	}
 	return f.Selection.Services
-}
-
-// otherWay hints at the link that exists.
-func (b *builder) otherWay(from, to string) string {
-	if from != to && slices.Contains(b.site.Environment.Services[to].Links, from) {
-		return fmt.Sprintf("it is %s that calls %s: write {service: %s, to: %s}", to, from, to, from)
-	}
-	return "see links in chaos.yaml"
 }

@@ -163,8 +163,13 @@ func (f Fault) blast(seed uint64) string {
 	if f.Candidates != nil {
 		text += fmt.Sprintf(" (picked at random from %s; seed %d)", strings.Join(f.Candidates, ", "), seed)
 	}
-	if f.To != "" {
+	switch {
+	case f.To != "" && f.Port != "":
+		text = "the link " + text + " -> " + f.To + ":" + f.Port
+	case f.To != "":
 		text = "the link " + text + " -> " + f.To
+	case f.Port != "":
+		text = "all links to the port " + f.Port + " of " + text
 	}
 	if f.Selection.Instances != "all" {
 		text += ", instances: " + f.Selection.Instances

@@ -272,8 +272,13 @@ func faultText(f plan.Fault) string {
 	if len(with) > 0 {
 		text += " with " + strings.Join(with, ", ")
 	}
-	if f.To != "" {
+	switch {
+	case f.To != "" && f.Port != "":
+		text += ", on the link to " + f.To + ":" + f.Port
+	case f.To != "":
 		text += ", on the link to " + f.To
+	case f.Port != "":
+		text += ", on all links to the port " + f.Port
 	}
 	if f.Duration > 0 {
 		text += ", for " + short(time.Duration(f.Duration))

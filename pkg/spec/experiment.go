@@ -85,6 +85,7 @@ type Step struct {
 type Target struct {
 	Service   Names  `yaml:"service"` // one name or a list
 	To        string `yaml:"to"`
+	Port      string `yaml:"port"`      // of the callee, by its name
 	Instances string `yaml:"instances"` // one, all, N, N%
 	Pick      string `yaml:"pick"`      // random: one of the services, from the run's seed
 	Database  string `yaml:"database"`

@@ -15,18 +15,35 @@ import (
 // Outside is where traffic and probes come from, as the end of a link.
 const Outside = "outside"
 
-// Link is a connection path from one service (or Outside) to a service.
+// Link is a connection path from one service (or Outside) to a service, or to one of its ports.
 type Link struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	// The instances at its ends; empty where all of a service are meant.
 	FromInstance string `json:"from_instance,omitempty"`
 	ToInstance   string `json:"to_instance,omitempty"`
+	// Port is one of the callee's, by its name; empty where all are meant.
+	Port string `json:"port,omitempty"`
 }
 
-// String is "service-a -> service-b", or with the instances that are meant "service-a-1 -> service-b-2".
+// String is "service-a -> service-b", or with the instances and the port that are meant "service-a-1 -> service-b-2:sql".
 func (l Link) String() string {
-	return cmp.Or(l.FromInstance, l.From) + " -> " + cmp.Or(l.ToInstance, l.To)
+	text := cmp.Or(l.FromInstance, l.From) + " -> " + cmp.Or(l.ToInstance, l.To)
+	if l.Port != "" {
+		text += ":" + l.Port
+	}
+	return text
+}
+
+// AllPorts is the link to all ports of the callee.
+func (l Link) AllPorts() Link {
+	l.Port = ""
+	return l
+}
+
+// Overlaps says whether something can pass both links: they have the same ends, and not each a port of its own.
+func (l Link) Overlaps(other Link) bool {
+	return l.AllPorts() == other.AllPorts() && (l.Port == "" || other.Port == "" || l.Port == other.Port)
 }
 
 // LinkFault is what is done to the bytes or connections of a link, in the field's terms. Zero fields do nothing.
@@ -74,8 +91,9 @@ type LinkStats struct {
 // Linker puts faults on links, also on connections that already exist.
 type Linker interface {
 	LinkRestorer
-	// Links answers the links that targets have to the peer; with to empty, all links from and to them. A target that has none is an error.
-	Links(targets []Target, to string) ([]Link, error)
+	// Links answers the links that targets have to the peer; with to empty, all links from and to them. With a port they lead to that port of the callee alone, and with to
+	// empty they are those to the targets. A target that has none is an error.
+	Links(targets []Target, to, port string) ([]Link, error)
 	// Ref names a link so that another process finds it.
 	Ref(Link) Ref
 	// ArmLink readies what Impair needs, so that the fault itself is a message. It is idempotent, and nothing that anybody on the link can feel.
@@ -84,8 +102,8 @@ type Linker interface {
 	Impair(ctx context.Context, l Link, name string, f LinkFault) error
 	// Stats counts what passes the link. Only the difference of two answers means something, and only while the fault of this name is on the link.
 	Stats(ctx context.Context, l Link, name string) (LinkStats, error)
-	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path, as the function RoundTrip does it. What it takes
-	// to begin with it is not measured, and has no part in within. A refused connection, or ErrUnanswered, comes with the time that it took.
+	// RoundTrip measures one request over the link, as its caller would see it: a GET of the callee's readiness path, or to a port that is not named http the handshake, as the
+	// function RoundTrip does it. What it takes to begin with it is not measured, and has no part in within. A refused connection, or ErrUnanswered, comes with the time that it took.
 	RoundTrip(ctx context.Context, l Link, within time.Duration) (time.Duration, error)
 	// Ask is RoundTrip that tells what the answer was, too.
 	Ask(ctx context.Context, l Link, within time.Duration) (Answer, error)
@@ -95,30 +113,32 @@ type Linker interface {
 type LinkRestorer interface {
 	// Restore removes a fault and verifies that it is gone; it is idempotent.
 	Restore(ctx context.Context, l Link, name string) error
-	// Impaired reads back which names are on a link, sorted.
+	// Impaired reads back which names are on a link, sorted. A runtime that has links to single ports tells of faults on those that overlap as well, with the link: "slow on a -> b:sql".
 	Impaired(ctx context.Context, l Link) ([]string, error)
 }
 
-// FindLinks answers those of an environment's links that targets have to a peer; with to empty, all from and to them. A target that has none is an error, also beside
-// others that have one. The answer is sorted.
-func FindLinks(all []Link, targets []Target, to string) ([]Link, error) {
+// FindLinks answers those of an environment's links, which are to all ports, that Linker.Links means. A target that has none is an error, also beside others that have one. The
+// answer is sorted.
+func FindLinks(all []Link, targets []Target, to, port string) ([]Link, error) {
 	var found []Link
 	for _, t := range targets {
-		var own []Link
+		before := len(found)
 		for _, l := range all {
 			from := l.From == t.Service && (l.FromInstance == "" || l.FromInstance == t.Instance)
 			into := l.To == t.Service && (l.ToInstance == "" || l.ToInstance == t.Instance)
-			if from && (to == "" || l.To == to) || to == "" && into {
-				own = append(own, l)
+			if to != "" && from && l.To == to || to == "" && (into || from && port == "") {
+				l.Port = port
+				found = append(found, l)
 			}
 		}
-		if len(own) == 0 && to == "" {
+		switch none := len(found) == before; {
+		case none && to != "":
+			return nil, NoLink(Link{From: t.Service, To: to}, all)
+		case none && port != "":
+			return nil, fmt.Errorf("no link leads to %s, and so to its port %s; there are %s", t.Service, port, linkNames(all))
+		case none:
 			return nil, fmt.Errorf("%s has no links; there are %s", t.Service, linkNames(all))
 		}
-		if len(own) == 0 {
-			return nil, NoLink(Link{From: t.Service, To: to}, all)
-		}
-		found = append(found, own...)
 	}
 	slices.SortFunc(found, compareLinks)
 	return slices.Compact(found), nil
@@ -130,7 +150,7 @@ func NoLink(l Link, all []Link) error {
 }
 
 func compareLinks(a, b Link) int {
-	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.FromInstance, b.FromInstance), cmp.Compare(a.ToInstance, b.ToInstance))
+	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.FromInstance, b.FromInstance), cmp.Compare(a.ToInstance, b.ToInstance), cmp.Compare(a.Port, b.Port))
 }
 
 func linkNames(all []Link) string {

@@ -273,6 +273,7 @@ const (
 	CanPackets  Capability = "impair single packets"
 	CanRequests Capability = "impair single requests"
 	CanAllPeers Capability = "impair all links of a service at once"
+	CanPorts    Capability = "impair a link to one port alone"
 	CanHost     Capability = "load a target"
 	CanDatabase Capability = "reach a database"
 	CanInspect  Capability = "inspect"

@@ -43,6 +43,8 @@ func faultTexts(kinds []fault.Kind) string {
 
 func targetOf(k fault.Kind) string {
 	switch {
+	case k.TakesPort():
+		return "`service`, and `to` for one link, `port` for one port; without `to` all links from and to the service, with `port` those to it"
 	case k.Link:
 		return "`service`, and `to` for one link; without `to` all links from and to the service"
 	case len(k.Engines) > 0:

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -30,6 +31,14 @@ type faultOn struct {
 	name string
 }
 
+// nameFor is the fault's name to those who deal with a link: with its own, if that is another.
+func (f faultOn) nameFor(l target.Link) string {
+	if f.Link == l {
+		return f.name
+	}
+	return f.name + " on " + f.Link.String()
+}
+
 func newLinks() *links {
 	return &links{faults: map[faultOn]*linkFault{}, trips: map[target.Link]*tripper{}, own: portsFrom(surveys)}
 }
@@ -40,14 +49,14 @@ func (l *links) fault(key faultOn) *linkFault {
 	return l.faults[key]
 }
 
-// on answers the faults of a link, by name.
+// on answers the faults of a link by name, and those of links to other ports that overlap by name and link.
 func (l *links) on(key target.Link) map[string]*linkFault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	found := map[string]*linkFault{}
 	for k, f := range l.faults {
-		if k.Link == key {
-			found[k.name] = f
+		if k.Overlaps(key) {
+			found[k.nameFor(key)] = f
 		}
 	}
 	return found
@@ -59,8 +68,8 @@ func (l *links) begin(key faultOn) (*linkFault, error) {
 	defer l.mu.Unlock()
 	on := map[string]target.LinkFault{}
 	for k, f := range l.faults {
-		if k.Link == key.Link && f.begun {
-			on[k.name] = f.fault
+		if k.Overlaps(key.Link) && f.begun {
+			on[k.nameFor(key.Link)] = f.fault
 		}
 	}
 	f := l.faults[key]
@@ -77,7 +86,8 @@ type ends struct {
 	started        [2]string // when; another start has another network namespace
 	callers        []netip.Addr
 	callees        []netip.Addr // in the networks that both are in
-	ports          []uint16     // of the callee
+	ports          []uint16     // of the callee, that are meant
+	port           string       // the name of the one that is; empty if all are
 	// Of callers outside: who is not outside, and by which addresses this machine is known.
 	services, gateways []netip.Addr
 }
@@ -129,7 +139,7 @@ func (e *Environment) linkOf(a, b *instance) target.Link {
 }
 
 // Links implements target.Linker.
-func (e *Environment) Links(targets []target.Target, to string) ([]target.Link, error) {
+func (e *Environment) Links(targets []target.Target, to, port string) ([]target.Link, error) {
 	for _, t := range targets {
 		i, err := e.instance(t)
 		if err != nil {
@@ -139,7 +149,7 @@ func (e *Environment) Links(targets []target.Target, to string) ([]target.Link, 
 			return nil, fmt.Errorf("%s is reached from here only the way that its traffic takes, so a fault on all its links would hit the measuring as well: name the other end, with to", i.name)
 		}
 	}
-	return target.FindLinks(e.allLinks(), targets, to)
+	return target.FindLinks(e.allLinks(), targets, to, port)
 }
 
 // instancesOf answers the instances at the ends of a link; from outside there is no first one.
@@ -150,7 +160,7 @@ func (e *Environment) instancesOf(l target.Link) (from, to *instance, err error)
 	}
 	for _, a := range callers {
 		for _, b := range e.of(l.To) {
-			if e.linkOf(a, b) == l {
+			if e.linkOf(a, b) == l.AllPorts() {
 				return a, b, nil
 			}
 		}
@@ -164,9 +174,9 @@ func (e *Environment) endsOf(ctx context.Context, l target.Link) (ends, error) {
 	if err != nil {
 		return ends{}, err
 	}
-	found := ends{caller: from, callee: to}
-	if found.ports, err = portsOf(to.spec); err != nil {
-		return ends{}, err
+	found := ends{caller: from, callee: to, port: l.Port}
+	if found.ports, err = portsOf(to.spec, l.Port); err != nil {
+		return ends{}, fmt.Errorf("%s: %w", to.service, err)
 	}
 	callee, err := to.networked(ctx)
 	if err != nil {
@@ -263,9 +273,17 @@ func shared(of, with container.InspectResponse) []netip.Addr {
 	return all
 }
 
-func portsOf(s spec.Service) ([]uint16, error) {
+// portsOf answers a service's port of a name, or all of them without one.
+func portsOf(s spec.Service, name string) ([]uint16, error) {
+	names := slices.Sorted(maps.Keys(s.Ports))
+	if name != "" && !slices.Contains(names, name) {
+		return nil, fmt.Errorf("there is no port named %s; there are %s", name, strings.Join(names, ", "))
+	}
+	if name != "" {
+		names = []string{name}
+	}
 	var all []uint16
-	for _, name := range slices.Sorted(maps.Keys(s.Ports)) {
+	for _, name := range names {
 		n, err := strconv.ParseUint(s.Ports[name], 10, 16)
 		if err != nil {
 			return nil, fmt.Errorf("port %s: %w", name, err)

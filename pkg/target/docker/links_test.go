@@ -69,9 +69,15 @@ func (p pair) addresses(id string) []netip.Addr {
 // asks has a service call the back, on a connection that it keeps, and answers how long that took; an error is what it met.
 func (p pair) asks(service string, back netip.Addr) (time.Duration, string) {
 	p.project.t.Helper()
+	return p.asksAt(service, netip.AddrPortFrom(back, 8080), "")
+}
+
+// asksAt is asks of any port; with "&fresh=1" the connection is a new one.
+func (p pair) asksAt(service string, back netip.AddrPort, how string) (time.Duration, string) {
+	p.project.t.Helper()
 	id := map[string]string{"web": p.web, "other": p.other}[service]
 	at := netip.AddrPortFrom(p.addresses(id)[0], 8080)
-	said, err := fetch(p.project.t, "http://"+at.String()+"/call?url="+url.QueryEscape("http://"+netip.AddrPortFrom(back, 8080).String()+"/health"))
+	said, err := fetch(p.project.t, "http://"+at.String()+"/call?url="+url.QueryEscape("http://"+back.String()+"/health")+how)
 	must(p.project.t, err)
 	took, ok := strings.CutPrefix(said, "ok ")
 	if !ok {
@@ -412,7 +418,7 @@ func TestLinksOfAScaledService(t *testing.T) {
 		p.add("back", n+1)
 	}
 	w := p.worldOf(options(p.name, linked()))
-	all, err := w.Links([]target.Target{w.one("web")}, "back")
+	all, err := w.Links([]target.Target{w.one("web")}, "back", "")
 	must(t, err)
 	var names []string
 	for _, l := range all {
@@ -515,9 +521,9 @@ func TestLinksThatCannotBeHit(t *testing.T) {
 	p.add("web", 1, published)
 	p.add("back", 1, published, label(labelProtected, "true"))
 	w := p.worldOf(options(p.name, linked()))
-	_, err := w.Links([]target.Target{w.one("back")}, "web")
+	_, err := w.Links([]target.Target{w.one("back")}, "web", "")
 	wantError(t, err, "there is no link from back to web; there are outside -> back, outside -> web, web -> back")
-	all, err := w.Links([]target.Target{w.one("back")}, "")
+	all, err := w.Links([]target.Target{w.one("back")}, "", "")
 	if err != nil || len(all) != 2 || all[0].String() != "outside -> back" || all[1] != webToBack {
 		t.Errorf("all links of back: %v, %v", all, err)
 	}

@@ -76,7 +76,7 @@ func waitTogether() {
 	}
 }
 
-// web answers on 8080: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory.
+// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -112,8 +112,15 @@ func web() {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
 	})
-	fmt.Println(http.ListenAndServe(":8080", nil))
-	os.Exit(1)
+	for _, at := range []string{":9090", ":8080"} {
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		go func() { fmt.Println(http.Serve(l, nil)); os.Exit(1) }()
+	}
+	select {}
 }
 
 // hold opens a file in the folder ?in and writes to it once a request; it is closed with ?close.
@@ -157,10 +164,14 @@ func writeIn(w http.ResponseWriter, r *http.Request) {
 // callers keep their connections, as services do.
 var callers = http.Client{Timeout: time.Second}
 
-// call asks the URL of ?url and answers "ok 12ms", or what went wrong.
+// call asks the URL of ?url, on a connection of its own with ?fresh, and answers "ok 12ms", or what went wrong.
 func call(w http.ResponseWriter, r *http.Request) {
+	client := callers
+	if r.FormValue("fresh") != "" {
+		client.Transport = &http.Transport{DisableKeepAlives: true}
+	}
 	began := time.Now()
-	resp, err := callers.Get(r.FormValue("url"))
+	resp, err := client.Get(r.FormValue("url"))
 	if err == nil {
 		_, err = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()

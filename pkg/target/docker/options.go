@@ -39,7 +39,7 @@ type Options struct {
 // Capabilities is what this target can do, for the plan.
 func Capabilities() []target.Capability {
 	return []target.Capability{
-		target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase, target.CanImpair, target.CanPackets, target.CanRequests, target.CanAllPeers,
+		target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase, target.CanImpair, target.CanPackets, target.CanRequests, target.CanAllPeers, target.CanPorts,
 		target.CanLimit, target.CanFill, target.CanMount,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
 )
 
@@ -118,13 +119,18 @@ func (e *Environment) forgetTripper(l target.Link, h *helper) {
 	}
 }
 
-// url is what a round trip asks for: the callee's readiness path, where its caller reaches it; empty if it has no such port.
+// url is what a round trip asks for, where its caller reaches the callee: its readiness path, or the handshake of a port that need not speak HTTP; empty if it has no such port.
 func (e ends) url() string {
-	port, ok := e.callee.httpPort()
-	if !ok {
+	name := cmp.Or(e.port, spec.HTTPPort)
+	port, ok := e.callee.spec.Ports[name]
+	at := net.JoinHostPort(e.callees[0].String(), port)
+	switch {
+	case !ok:
 		return ""
+	case name != spec.HTTPPort:
+		return "tcp://" + at
 	}
-	return "http://" + net.JoinHostPort(e.callees[0].String(), port.Port()) + cmp.Or(e.callee.spec.Ready.HTTP, "/")
+	return "http://" + at + cmp.Or(e.callee.spec.Ready.HTTP, "/")
 }
 
 // tripFromHere measures a round trip from outside: this machine is.

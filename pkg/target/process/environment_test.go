@@ -39,7 +39,7 @@ func TestUpAndDown(t *testing.T) {
 	if len(scrapes) != 2 || !reflect.DeepEqual(scrapes[0].Labels, map[string]string{"service": "a", "instance": "a-1"}) || !strings.HasSuffix(scrapes[0].URL, "/metrics") {
 		t.Errorf("got scrapes %v", scrapes)
 	}
-	links, err := w.Links(services("a"), "")
+	links, err := w.Links(services("a"), "", "")
 	if want := []target.Link{{From: "a", To: "b"}, {From: "outside", To: "a"}}; err != nil || !reflect.DeepEqual(links, want) {
 		t.Errorf("got links %v, %v, want %v", links, err, want)
 	}

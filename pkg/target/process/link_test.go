@@ -207,12 +207,31 @@ func TestLinkToADeadServiceIsReset(t *testing.T) {
 	}
 }
 
+// A link leads to the port named http: one to that port is the same one, so that faults on either meet, and know of, each other.
+func TestALinkToThePortItLeadsTo(t *testing.T) {
+	w := up(t, pair())
+	links, err := w.Links(services("a"), "b", "http")
+	if err != nil || !reflect.DeepEqual(links, []target.Link{linkAB}) {
+		t.Errorf("got %v, %v", links, err)
+	}
+	links, err = w.Links(services("b"), "", "http")
+	if want := []target.Link{linkAB, {From: target.Outside, To: "b"}}; err != nil || !reflect.DeepEqual(links, want) {
+		t.Errorf("into b: %v, %v", links, err)
+	}
+	links, err = w.Links(services("a"), "", "http")
+	if want := []target.Link{{From: target.Outside, To: "a"}}; err != nil || !reflect.DeepEqual(links, want) {
+		t.Errorf("into a: %v, %v", links, err)
+	}
+}
+
 func TestLinkErrors(t *testing.T) {
 	w := up(t, pair())
-	_, err := w.Links(services("b"), "a")
+	_, err := w.Links(services("b"), "a", "")
 	wantError(t, err, "there is no link from b to a; there are a -> b, outside -> a, outside -> b")
-	_, err = w.Links(services("a", "b"), "b")
+	_, err = w.Links(services("a", "b"), "b", "")
 	wantError(t, err, "there is no link from b to b")
+	_, err = w.Links(services("a"), "b", "sql")
+	wantError(t, err, "links lead to the port named http here, so there is none to the port sql")
 	_, err = w.RoundTrip(soon(t), target.Link{From: "b", To: "a"}, 5*time.Second)
 	wantError(t, err, "no link from b to a")
 	wantError(t, w.Impair(soon(t), linkAB, "f", target.LinkFault{Latency: ms, Direction: "up"}), `direction is "up"`, "request, response or both")

@@ -45,9 +45,16 @@ func (e *Environment) openLink(from string, to *service) error {
 	return nil
 }
 
-// Links implements target.Linker. From and to may be "outside".
-func (e *Environment) Links(targets []target.Target, to string) ([]target.Link, error) {
-	return target.FindLinks(slices.Collect(maps.Keys(e.links)), targets, to)
+// Links implements target.Linker. From and to may be "outside". A link leads to one port only, so that one by the name http is the link itself.
+func (e *Environment) Links(targets []target.Target, to, port string) ([]target.Link, error) {
+	if port != "" && port != spec.HTTPPort {
+		return nil, fmt.Errorf("links lead to the port named %s here, so there is none to the port %s", spec.HTTPPort, port)
+	}
+	found, err := target.FindLinks(slices.Collect(maps.Keys(e.links)), targets, to, port)
+	for i, l := range found {
+		found[i] = l.AllPorts()
+	}
+	return found, err
 }
 
 // Ref implements target.Linker. A link ends with its runner: there is nothing more to find.
