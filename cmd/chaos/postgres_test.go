@@ -94,7 +94,6 @@ const terminatedOnce = `
 
 // The real services on a real server: their protections hold, and without them the gate closes. Nothing of it is left on the server, and the password is nowhere.
 func TestRunsOnPostgreSQL(t *testing.T) {
-	t.Parallel()
 	s := pgtest.Start(t)
 	p := serverProject(t, s)
 	files := []string{
@@ -127,7 +126,6 @@ func TestRunsOnPostgreSQL(t *testing.T) {
 // A run that is killed in the middle of each fault leaves nothing on the server, and its guard sees that; so does one whose guard was killed before it, once it is rolled
 // back.
 func TestAKilledRunLeavesNothingOnPostgreSQL(t *testing.T) {
-	t.Parallel()
 	s := pgtest.Start(t)
 	p := serverProject(t, s)
 	for name, file := range map[string]string{"database-failure": shipped(t, "database-failure")[0], "exhausted": p.serverExperiment("exhausted", exhausted)} {
@@ -205,7 +203,6 @@ steps:
 
 // A server that is a service of the environment, begun by its command: faults reach it at its own port, and it ends with the environment, also if the runner is killed.
 func TestPostgreSQLAsAService(t *testing.T) {
-	t.Parallel()
 	bin, data, as := pgtest.Programs(t), pgtest.Folder(t), pgtest.User(t)
 	dir := shippedServices(t)
 	path := filepath.Join(dir, configFile)
