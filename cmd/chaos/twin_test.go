@@ -20,6 +20,7 @@ import (
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/probe"
+	"chaosgate/pkg/progress"
 	"chaosgate/pkg/promtest"
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/traffic"
@@ -153,7 +154,7 @@ func runTwins(t *testing.T, s promtest.Server, dir, weakened string, names ...st
 	must(t, err)
 	id := runID(time.Now())
 	must(t, j.Append(journal.Entry{Type: journal.RunStarted, Data: journal.RunInfo{FormatVersion: journal.FormatVersion, RunID: id}}))
-	must(t, executor.Run(t.Context(), j, r.input.plans, w.parts(&session{id: id, dir: t.TempDir()}), executor.Options{Jobs: f.jobs, Mode: executor.Inject}))
+	must(t, executor.Run(t.Context(), j, r.input.plans, w.parts(&session{id: id, dir: t.TempDir(), progress: progress.New()}), executor.Options{Jobs: f.jobs, Mode: executor.Inject}))
 	must(t, j.Close())
 	events, err := journal.ReadFile(path)
 	must(t, err)
