@@ -21,7 +21,7 @@ build: ## the command, and both services
 	go build -trimpath -o bin/ ./cmd/chaos ./services/service-a ./services/service-b
 
 test:
-	go test -p 1 ./...
+	go test -p 1 -timeout 30m ./...
 
 race:
 	CGO_ENABLED=1 go build -race $(RACE) # on all processors: -p 1 is for tests, that measure, and would be for this as well
