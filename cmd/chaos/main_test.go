@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(waiting{m}, map[string]func(){"chaos": main, "service": service, "smalldisk": smallDisk, "limited": limited})
 }
 
-// waiting lets more tests run at once than there are processors, unless the command line says how many: they wait for a time to pass most of the time.
+// waiting lets perProcessor tests run at once, unless the command line says how many.
 type waiting struct{ *testing.M }
 
 func (m waiting) Run() int {
@@ -32,7 +32,7 @@ func (m waiting) Run() int {
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
 	if parallel := flag.Lookup("test.parallel"); !asked {
-		_ = parallel.Value.Set(strconv.Itoa(2 * runtime.NumCPU())) // it is a number
+		_ = parallel.Value.Set(strconv.Itoa(perProcessor * runtime.NumCPU())) // it is a number
 	}
 	return m.M.Run()
 }
