@@ -71,7 +71,7 @@ const runnerMemory = 192 << 20
 // Whatever one target answers, the gate stays closed for it, the runner's memory is bounded, and the other target is scraped on time.
 func TestHostileMetricsEndpoints(t *testing.T) {
 	names := slices.Sorted(maps.Keys(hostileMetrics(http.NotFoundHandler())))
-	together(t, 4, names, func(t *testing.T, name string) {
+	together(t, 3, names, func(t *testing.T, name string) {
 		p, cmd, said := runProject(t, map[string]string{configFile: fmt.Sprintf(hostileMetricsConfig, name), "odd.yaml": hostileExperiment}, "run", "odd.yaml")
 		want := verdict.ExitInconclusive
 		if name == "well-behaved" {

@@ -2,13 +2,11 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,20 +19,7 @@ import (
 
 // The scripts run the real program, against real services: this test binary under the name of `service`.
 func TestMain(m *testing.M) {
-	testscript.Main(waiting{m}, map[string]func(){"chaos": main, "service": service, "smalldisk": smallDisk, "limited": limited})
-}
-
-// waiting lets perProcessor tests run at once, unless the command line says how many.
-type waiting struct{ *testing.M }
-
-func (m waiting) Run() int {
-	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if parallel := flag.Lookup("test.parallel"); !asked {
-		_ = parallel.Value.Set(strconv.Itoa(perProcessor * runtime.NumCPU())) // it is a number
-	}
-	return m.M.Run()
+	testscript.Main(m, map[string]func(){"chaos": main, "service": service, "smalldisk": smallDisk, "limited": limited})
 }
 
 func TestScripts(t *testing.T) {

@@ -6,6 +6,3 @@ import "testing"
 
 // notUnderRace skips a test of many whole runs: they pass through the same code as the scripts do, which the race detector sees.
 func notUnderRace(t *testing.T) { t.Skip("many whole runs; the race detector sees the scripts") }
-
-// perProcessor is how many tests run at once for each processor: the race detector leaves them no time to wait.
-const perProcessor = 1
