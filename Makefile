@@ -25,7 +25,7 @@ test:
 
 race:
 	CGO_ENABLED=1 go build -race $(RACE) # on all processors: -p 1 is for tests, that measure, and would be for this as well
-	CGO_ENABLED=1 go test -p 1 -race $(RACE)
+	CGO_ENABLED=1 go test -p 1 -timeout 30m -race $(RACE)
 
 fuzz: ## every fuzz target there is
 	.ci/fuzz $(FUZZTIME) '$(FUZZ)'
