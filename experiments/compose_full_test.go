@@ -18,16 +18,16 @@ func (c composed) fullDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	shipped := func(name string, from, to string) {
+	shipped := func(name string, times int, from, to string) {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join("..", name))
-		if err != nil || !strings.Contains(string(text), from) {
-			t.Fatalf("%s: %q is not in it, %v", name, from, err)
+		if n := strings.Count(string(text), from); err != nil || n != times {
+			t.Fatalf("%s: %q is in it %d times, want %d, %v", name, from, n, times, err)
 		}
 		write(name, regexp.MustCompile(`\n +build: {context[^\n]*`).ReplaceAllString(strings.ReplaceAll(string(text), from, to), ""))
 	}
-	shipped("docker-compose.yml", "DATABASE_PATH: /data/orders.db", "DATABASE_PATH: /tmp/orders.db")
-	shipped("chaos.yaml", "databases: {orders: /data/orders.db}", "databases: {orders: /tmp/orders.db}")
+	shipped("docker-compose.yml", 1, "DATABASE_PATH: /data/orders.db", "DATABASE_PATH: /tmp/orders.db")
+	shipped("chaos.yaml", 2, "databases: {orders: /data/orders.db}", "databases: {orders: /tmp/orders.db}")
 	write("full.yaml", `apiVersion: chaos/v1
 name: full
 traffic:

@@ -2,7 +2,6 @@
 package experiments
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"chaosgate/pkg/propagation"
 )
 
-// chaos is the real program, built from this checkout.
 func files(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob("*.yaml")
@@ -31,15 +29,15 @@ func files(t *testing.T) []string {
 // output runs a command in the project's folder and answers its exit code and what it said.
 func output(t *testing.T, program string, args ...string) (code int, said string) {
 	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Dir = ".."
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	said, err := inProject(program, args...)
 	var status *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &status) {
+	switch {
+	case errors.As(err, &status):
+		return status.ExitCode(), said
+	case err != nil:
 		t.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode(), out.String()
+	return 0, said
 }
 
 // report is the part of report.json that the tests read.

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// chaos is the path of the command.
+// chaos is the path of the real program, built from this checkout.
 func chaos(t *testing.T) string {
 	t.Helper()
 	if said, err := builtCommand(); err != nil {
