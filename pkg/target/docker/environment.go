@@ -103,7 +103,7 @@ func (e *Environment) readyOne(ctx context.Context, i *instance) error {
 		return fmt.Errorf("%s does not run, it is %s: `docker start %.12s` starts it", i.name, info.State.Status, i.id)
 	}
 	i.baseline, i.lastCount, i.running = info.RestartCount, info.RestartCount, true
-	i.startAt, i.endAt = engineTime(info.State.StartedAt), engineTime(info.State.FinishedAt)
+	i.startAt = engineTime(info.State.StartedAt)
 	i.latest = i.startAt
 	if info.State.OOMKilled {
 		i.oomBefore = i.startAt

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
 
@@ -364,6 +365,36 @@ func TestAnEngineThatIsNotHeard(t *testing.T) {
 	if e := w.of("web-1")[2]; e.Expected {
 		t.Errorf("got %+v", e)
 	}
+}
+
+// What was found so is not told once more when a busy engine tells of it long after it.
+func TestAnEngineThatTellsLate(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	w := p.world("web")
+	w.unwatch()
+	w.unwatch = func() {}
+	x := watcher{env: w.Environment, ctx: t.Context(), since: w.heard}
+	i := w.instances[0]
+	late := func(action events.Action, of time.Time) {
+		m := events.Message{Action: action, TimeNano: of.Add(2 * soonest).UnixNano()}
+		m.Actor.Attributes = map[string]string{"exitCode": "137"}
+		x.tell(soon(t), i, m)
+	}
+	state := func() *container.State {
+		info, err := i.inspect(soon(t))
+		must(t, err)
+		return info.State
+	}
+	must(t, p.engine.ContainerKill(soon(t), i.id, "SIGKILL"))
+	eventually(t, "it ended", func() bool { return !state().Running })
+	x.compare(soon(t))
+	late(events.ActionDie, engineTime(state().FinishedAt))
+	must(t, p.engine.ContainerStart(soon(t), i.id, container.StartOptions{}))
+	x.compare(soon(t))
+	late(events.ActionStart, engineTime(state().StartedAt))
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
 }
 
 // Another checkout's project may have the same name.

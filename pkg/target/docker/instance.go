@@ -42,10 +42,9 @@ type instance struct {
 	loadedUntil time.Time
 	lowered     map[target.Resource]bool // limits that a fault has lowered
 
-	// What was told of it. The times are the engine's.
+	// What was told of it. The times are by the engine's clock.
 	running  bool
 	startAt  time.Time
-	endAt    time.Time
 	lastExit int
 	oomAt    time.Time          // when the kernel has last killed for memory in this start
 	unpoll   context.CancelFunc // ends asking whether the current start is ready

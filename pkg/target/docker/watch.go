@@ -152,7 +152,7 @@ func (w *watcher) hear(ctx context.Context, until time.Time) bool {
 
 func stamp(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
 
-// soonest is the shortest time in which an engine starts a container again: what lies nearer together is the same start, or the same end, told twice.
+// soonest is the shortest time in which an engine starts a container again: what lies nearer together is the same start, told twice.
 const soonest = 90 * time.Millisecond
 
 // compare tells of what has happened and was not heard.
@@ -162,7 +162,7 @@ func (w *watcher) compare(ctx context.Context) {
 		if err != nil {
 			continue // it says so to whoever asks next
 		}
-		start, end := engineTime(info.State.StartedAt), engineTime(info.State.FinishedAt)
+		start := engineTime(info.State.StartedAt)
 		i.mu.Lock()
 		running, again := i.running, start.Sub(i.startAt) > soonest
 		i.mu.Unlock()
@@ -170,12 +170,12 @@ func (w *watcher) compare(ctx context.Context) {
 		e := target.Event{Time: time.Now(), Service: i.service, Instance: i.name}
 		switch {
 		case running && again:
-			w.died(ctx, i, e, end, unknownExit)
+			w.died(ctx, i, e, unknownExit)
 			if runs {
 				w.started(ctx, i, e, start)
 			}
 		case running && !runs:
-			w.died(ctx, i, e, end, info.State.ExitCode)
+			w.died(ctx, i, e, info.State.ExitCode)
 		case !running && runs && again:
 			w.started(ctx, i, e, start)
 		}
@@ -194,7 +194,7 @@ func (w *watcher) tell(ctx context.Context, i *instance, m events.Message) {
 	at := time.Unix(0, m.TimeNano)
 	e := target.Event{Time: w.at(m), Service: i.service, Instance: i.name}
 	i.mu.Lock()
-	running, start, end := i.running, i.startAt, i.endAt
+	running, start := i.running, i.startAt
 	i.mu.Unlock()
 	switch m.Action {
 	case events.ActionOOM:
@@ -203,26 +203,32 @@ func (w *watcher) tell(ctx context.Context, i *instance, m events.Message) {
 		i.oomAt = e.Time
 		i.mu.Unlock()
 	case events.ActionStart:
-		if at.Sub(start) < soonest {
+		if at.Sub(start) < soonest || w.knows(ctx, i, start) {
 			return // it was told
 		}
 		if running { // its end was not heard
-			w.died(ctx, i, e, at, unknownExit)
+			w.died(ctx, i, e, unknownExit)
 		}
 		w.started(ctx, i, e, at)
 	case events.ActionDie:
-		if at.Before(start) || !running && at.Sub(end) < soonest {
-			return // it was told
+		if !running || at.Before(start) {
+			return // it was told: of a start that is to have an end, the engine tells first
 		}
 		code, err := strconv.Atoi(m.Actor.Attributes["exitCode"])
 		if err != nil {
 			code = unknownExit
 		}
-		w.died(ctx, i, e, at, code)
+		w.died(ctx, i, e, code)
 	case events.ActionDestroy:
 		e.Type, e.Detail = target.GaveUp, "its container was removed"
 		w.env.events.Add(e)
 	}
+}
+
+// knows is whether a start that was told is an instance's latest. A busy engine tells of one long after it.
+func (w *watcher) knows(ctx context.Context, i *instance, start time.Time) bool {
+	info, err := i.inspect(ctx)
+	return err == nil && !engineTime(info.State.StartedAt).After(start)
 }
 
 // at is when something happened, by the clock of this machine: another machine's may be wrong.
@@ -259,15 +265,15 @@ func (w *watcher) started(ctx context.Context, i *instance, e target.Event, at t
 	})
 }
 
-// died tells of an end. At is by the engine's clock.
-func (w *watcher) died(ctx context.Context, i *instance, e target.Event, at time.Time, code int) {
+// died tells of an end.
+func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code int) {
 	info, err := i.inspect(ctx)
 	if err == nil {
 		e.Restarts = i.learn(info)
 	}
 	e.Type, e.ExitCode = target.Exited, code
 	i.mu.Lock()
-	i.lastExit, i.running, i.endAt = code, false, at
+	i.lastExit, i.running = code, false
 	e.OOM = code == killedExit && (near(i.oomAt, e.Time) || err == nil && info.State.OOMKilled && !info.State.Running)
 	held := i.held || e.Time.Before(i.heldUntil)
 	e.Expected = held || causes(i.hit, e.Time) || e.OOM && (i.loads > 0 || near(i.loadedUntil, e.Time))
