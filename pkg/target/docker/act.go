@@ -172,33 +172,56 @@ func start(ctx context.Context, engine *client.Client, id string) error {
 // pause freezes a container and reads back that it is.
 func pause(ctx context.Context, engine *client.Client, id string) error {
 	paused := engine.ContainerPause(ctx, id)
-	info, err := engine.ContainerInspect(ctx, id)
-	switch {
-	case err != nil:
-		return errors.Join(paused, err)
-	case info.State.Paused:
-		return nil // also if it was before
-	case paused != nil:
-		return paused
+	var status container.ContainerState
+	err := settled(ctx, func() (bool, error) {
+		info, err := engine.ContainerInspect(ctx, id)
+		if err != nil {
+			return false, errors.Join(paused, err)
+		}
+		status = info.State.Status
+		if !info.State.Paused { // also if it was before
+			return false, paused
+		}
+		return true, nil
+	})
+	if errors.Is(err, errUnsettled) {
+		return fmt.Errorf("the engine says that it is %s", status)
 	}
-	return fmt.Errorf("the engine says that it is %s", info.State.Status)
+	return err
 }
 
 // resume thaws a container and reads back that it is.
 func resume(ctx context.Context, engine *client.Client, id string) error {
 	resumed := engine.ContainerUnpause(ctx, id)
-	info, err := engine.ContainerInspect(ctx, id)
-	switch {
-	case cerrdefs.IsNotFound(err):
-		return target.ErrGone
-	case err != nil:
-		return errors.Join(resumed, err)
-	case !info.State.Paused:
-		return nil // also if it never was, or does not run
-	case resumed != nil:
-		return resumed
+	err := settled(ctx, func() (bool, error) {
+		info, err := engine.ContainerInspect(ctx, id)
+		switch {
+		case cerrdefs.IsNotFound(err):
+			return false, target.ErrGone
+		case err != nil:
+			return false, errors.Join(resumed, err)
+		case info.State.Paused:
+			return false, resumed
+		}
+		return true, nil // also if it never was, or does not run
+	})
+	if errors.Is(err, errUnsettled) {
+		return errors.New("the engine says that it is still paused")
 	}
-	return errors.New("the engine says that it is still paused")
+	return err
+}
+
+// settles is how long an engine may say of a container what it was before. It hears from below what it has done itself, and when a pause is followed by a resume at once, it may
+// hear of the first after it has done the second, and take that for news until it hears of the second as well.
+const settles = 3 * time.Second
+
+var errUnsettled = errors.New("the engine has not settled")
+
+// settled asks until the answer is yes, or an error.
+func settled(ctx context.Context, ask func() (bool, error)) error {
+	asking, cancel := context.WithTimeoutCause(ctx, settles, errUnsettled)
+	defer cancel()
+	return poll(asking, ask)
 }
 
 // reference is what a target.Ref's ID holds: enough to find the container again, from another process.
