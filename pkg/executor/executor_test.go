@@ -58,6 +58,34 @@ func TestAServiceThatFallsByItselfHasNoSteadyState(t *testing.T) {
 	l.never("inject hit")
 }
 
+// So it is when it falls while something is looked at, or while the traffic is started: what is cut short by that tells nothing, and is no error.
+func TestAServiceThatFallsMeanwhile(t *testing.T) {
+	fall := target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1"}
+	looked, started := newLab(t), newLab(t)
+	looked.hang = "calm"
+	looked.events <- fall
+	started.load = func(ctx context.Context) error {
+		started.events <- fall
+		<-ctx.Done()
+		return fmt.Errorf("wait for the first answer: %w", context.Cause(ctx))
+	}
+	for _, l := range []*lab{looked, started} {
+		p := labPlan(faultStep("hit", ms))
+		p.Steady[0].Probe = plan.Probe{Kind: "http"} // which is looked at when the phase begins
+		v, _ := l.run(t.Context(), p, Inject)
+		closedWith(t, v, verdict.ExitInconclusive, "unexpected-exit")
+		l.never("inject hit")
+	}
+	failed := newLab(t)
+	failed.load = func(ctx context.Context) error {
+		failed.events <- fall
+		<-ctx.Done()
+		return errors.New("no port is free")
+	}
+	v, _ := failed.run(t.Context(), labPlan(faultStep("hit", ms)), Inject)
+	closedWith(t, v, verdict.ExitError, "unexpected-exit")
+}
+
 // An environment that is lost from sight ends the experiment, also in the middle of a fault, and closes the gate whatever is seen later.
 func TestALostEnvironmentEndsTheExperiment(t *testing.T) {
 	loss := target.Event{Type: target.Lost, Detail: "it went away"}

@@ -193,13 +193,13 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (wall time.Durat
 	defer unwatch()
 	load, err := x.parts.Load(ctx, x.plan, x.env)
 	if err != nil {
-		return time.Since(x.began), fmt.Errorf("start the traffic: %w", err)
+		return time.Since(x.began), unlessCancelled(ctx, "start the traffic", err)
 	}
 	defer func() { x.stopLoad(ctx, load) }()
 	var undos []string
 	x.metrics, err = x.parts.Measure(ctx, x.plan, x.env, load, x.recordIn(&undos))
 	if err != nil {
-		return time.Since(x.began), fmt.Errorf("start measuring: %w", err)
+		return time.Since(x.began), unlessCancelled(ctx, "start measuring", err)
 	}
 	defer func() {
 		closed := x.metrics.Close()
@@ -217,6 +217,14 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (wall time.Durat
 	unwatch()
 	x.keepEvidence(ctx)
 	return wall, err
+}
+
+// unlessCancelled is the error of something that failed, unless all that it says is that the experiment had ended: why it has is told by its abort.
+func unlessCancelled(ctx context.Context, doing string, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 func (x *experiment) stopLoad(ctx context.Context, load Load) {

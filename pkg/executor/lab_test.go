@@ -38,7 +38,7 @@ type lab struct {
 	hang                                             string // a check that hangs until its context ends
 	answers                                          int    // how many of its looks are answered before
 	onInject                                         func()
-	act                                              func(context.Context) error
+	act, load                                        func(context.Context) error
 	resets                                           []metrics.Reset
 	resetsErr                                        error
 	patience                                         map[string]time.Duration // of the last look of each check
@@ -164,7 +164,12 @@ func (l *lab) parts() Parts {
 			return l.unguarded()
 		},
 		Open: func(plan.Plan) (target.Environment, error) { return l, nil },
-		Load: func(context.Context, plan.Plan, target.Environment) (Load, error) { return l, nil },
+		Load: func(ctx context.Context, _ plan.Plan, _ target.Environment) (Load, error) {
+			if l.load == nil {
+				return l, nil
+			}
+			return l, l.load(ctx)
+		},
 		Measure: func(context.Context, plan.Plan, target.Environment, Load, target.RecordUndo) (Metrics, error) {
 			return l, nil
 		},

@@ -43,6 +43,10 @@ func (x *experiment) lookSteady(ctx context.Context, chosen func(plan.Check) boo
 		}
 		looking.Go(func() {
 			o := x.look(ctx, c, probe.Window{Phase: journal.Steady, From: x.steadyFrom, To: at}, x.steadyFrom)
+			if cutShort(ctx, o) {
+				met[i] = false
+				return
+			}
 			x.note(journal.Looked, c.ID, 1, o)
 			j := verdict.JudgeLook(c, o)
 			x.note(journal.CheckEnded, c.ID, 0, journal.CheckResult{Phase: journal.Steady, State: j.State.String(), Reason: j.Reason})
@@ -56,6 +60,11 @@ func (x *experiment) lookSteady(ctx context.Context, chosen func(plan.Check) boo
 		}
 	}
 	return true
+}
+
+// cutShort is whether a look was ended by the end of what it belongs to: it says nothing of what was looked at.
+func cutShort(ctx context.Context, o journal.Observation) bool {
+	return ctx.Err() != nil && o.Error != ""
 }
 
 // warnOfJump spoils what a metric check has seen once the clock has jumped: nothing is shown by it, neither good nor bad.

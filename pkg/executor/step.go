@@ -149,10 +149,10 @@ type looker struct {
 func (l *looker) look(ctx context.Context, from, to time.Time) {
 	begun := time.Now()
 	o := l.x.look(ctx, l.check, l.x.window(journal.Method, from, to), l.began)
-	if ctx.Err() != nil && o.Error != "" {
+	if cutShort(ctx, o) {
 		hung := time.Since(begun)
 		if !l.overdue(ctx, hung) {
-			return // cut short by the end of the stage or of the run: not a look
+			return
 		}
 		o = probe.Unanswered(l.check, o, hung)
 	}
