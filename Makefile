@@ -18,7 +18,7 @@ SEED ?= 0
 all: build
 
 build: ## the command, and both services
-	go build -trimpath -o bin/ ./cmd/chaos ./services/service-a ./services/service-b
+	go build -o bin/ ./cmd/chaos ./services/service-a ./services/service-b
 
 test:
 	go test -p 1 -timeout 30m ./...
