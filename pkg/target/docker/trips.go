@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 
@@ -17,8 +16,8 @@ import (
 
 // tripper measures round trips from the caller's network namespace.
 type tripper struct {
-	mu     sync.Mutex // held while it is started
-	helper *helper    // nil before, and after it has failed
+	turn   chan struct{} // one round trip at a time: none is measured while it waits for another
+	helper *helper       // nil before, and after it has failed; as ends, of whoever has the turn
 	ends   ends
 }
 
@@ -42,7 +41,14 @@ func (e *Environment) Ask(ctx context.Context, l target.Link, within time.Durati
 }
 
 func (e *Environment) tripFromCaller(ctx context.Context, l target.Link, within time.Duration) (target.Answer, error) {
-	h, err := e.tripper(ctx, l)
+	t := e.links.tripperOf(l)
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return target.Answer{}, context.Cause(ctx)
+	}
+	h, err := e.tripper(ctx, l, t)
 	if err != nil {
 		return target.Answer{}, err
 	}
@@ -50,7 +56,7 @@ func (e *Environment) tripFromCaller(ctx context.Context, l target.Link, within 
 	defer cancel()
 	text, err := h.Call(asking, "status")
 	if err != nil {
-		e.forgetTripper(l, h)
+		t.forget()
 		return target.Answer{}, h.stderr.with(err)
 	}
 	var s struct {
@@ -78,13 +84,13 @@ func (l *links) tripperOf(key target.Link) *tripper {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.trips[key] == nil {
-		l.trips[key] = &tripper{}
+		l.trips[key] = &tripper{turn: make(chan struct{}, 1)}
 	}
 	return l.trips[key]
 }
 
 // tripper is what measures the round trips of a link; it is started anew after an end of the link was.
-func (e *Environment) tripper(ctx context.Context, l target.Link) (*helper, error) {
+func (e *Environment) tripper(ctx context.Context, l target.Link, t *tripper) (*helper, error) {
 	now, err := e.endsOf(ctx, l)
 	if err != nil {
 		return nil, err
@@ -92,29 +98,20 @@ func (e *Environment) tripper(ctx context.Context, l target.Link) (*helper, erro
 	if now.url() == "" {
 		return nil, fmt.Errorf("it is measured over HTTP, and %s has no port named http", l.To)
 	}
-	t := e.links.tripperOf(l)
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.helper != nil && t.ends.same(now) {
 		return t.helper, nil
 	}
-	if t.helper != nil {
-		t.helper.release() // its end is seen to by Down
-		t.helper = nil
-	}
+	t.forget()
 	job, config := e.opts.Helpers.Jobs.RoundTrip(now.url(), surveys)
 	t.ends = now
 	t.helper, err = e.hosts.start(ctx, job, config, inNetworkOf(now.caller.id))
 	return t.helper, err
 }
 
-// forgetTripper has the next round trip start another one.
-func (e *Environment) forgetTripper(l target.Link, h *helper) {
-	t := e.links.tripperOf(l)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.helper == h {
-		h.release()
+// forget has the next round trip start another helper. The end of this one is seen to by Down.
+func (t *tripper) forget() {
+	if t.helper != nil {
+		t.helper.release()
 		t.helper = nil
 	}
 }
