@@ -2,6 +2,7 @@ package docker
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 
 	"chaosgate/pkg/impair"
 	"chaosgate/pkg/target"
@@ -31,11 +33,11 @@ const (
 // openDoor finds whether the container can be reached in its network, and makes that the way of scrapes and readiness, from ports by which they are told from traffic. An
 // engine in a virtual machine has networks that cannot be reached from here: then there is no such way.
 func (i *instance) openDoor(info container.InspectResponse) error {
-	near, err := ownsOne(gateways(info))
-	if err != nil || !near || !i.endpoint.Local() {
+	inside, err := i.insideOf(info)
+	if err != nil || inside == "" || !i.endpoint.Local() {
 		return err
 	}
-	i.inside = i.insideOf(info)
+	i.inside = inside
 	if !i.opens() {
 		i.inside = ""
 		return nil
@@ -59,25 +61,35 @@ func (i *instance) opens() bool {
 	return false
 }
 
-// ownsOne says whether one of some addresses is this machine's.
-func ownsOne(some []netip.Addr) (bool, error) {
-	own, err := net.InterfaceAddrs()
-	for _, a := range own {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && slices.Contains(some, p.Addr()) {
-			return true, nil
+// insideOf is where the container's http port is in a network in which this machine is known; empty if there is none.
+func (i *instance) insideOf(info container.InspectResponse) (string, error) {
+	port, ok := i.httpPort()
+	if !ok {
+		return "", nil
+	}
+	own, err := ownAddresses()
+	networks := info.NetworkSettings.Networks
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		n := networks[name]
+		if n == nil || !slices.ContainsFunc(knownBy(n, own), func(a netip.Addr) bool { return slices.Contains(own, a) }) {
+			continue
+		}
+		for _, a := range addresses(n.IPAddress, n.GlobalIPv6Address) {
+			return net.JoinHostPort(a.String(), port.Port()), nil
 		}
 	}
-	return false, err
+	return "", err
 }
 
-// insideOf is where the container's http port is in its network; empty if it has none.
-func (i *instance) insideOf(info container.InspectResponse) string {
-	port, ok := i.httpPort()
-	all := shared(info, info)
-	if !ok || len(all) == 0 {
-		return ""
+// ownAddresses are those of this machine.
+func ownAddresses() (own []netip.Addr, err error) {
+	all, err := net.InterfaceAddrs()
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, p.Addr())
+		}
 	}
-	return net.JoinHostPort(all[0].String(), port.Port())
+	return own, err
 }
 
 // enterDoor connects to the container from one of the spared ports.
@@ -104,17 +116,46 @@ func (i *instance) measured() string {
 	return i.address()
 }
 
-// gateways are the addresses by which this machine is known in a container's networks.
-func gateways(info container.InspectResponse) []netip.Addr {
+// gateways are the addresses by which this machine is known in a container's networks, given those that it has.
+func gateways(info container.InspectResponse, own []netip.Addr) []netip.Addr {
 	var all []netip.Addr
 	for _, n := range info.NetworkSettings.Networks {
-		if n == nil {
-			continue
-		}
-		for _, text := range []string{n.Gateway, n.IPv6Gateway} {
-			if a, err := netip.ParseAddr(text); err == nil {
+		all = append(all, knownBy(n, own)...)
+	}
+	return all
+}
+
+// knownBy are the addresses by which this machine is known in a network: the gateway's, and those that it has there itself, as engines name no gateway of an internal one.
+func knownBy(n *network.EndpointSettings, own []netip.Addr) []netip.Addr {
+	if n == nil {
+		return nil
+	}
+	all := addresses(n.Gateway, n.IPv6Gateway)
+	for _, p := range []netip.Prefix{subnet(n.IPAddress, n.IPPrefixLen), subnet(n.GlobalIPv6Address, n.GlobalIPv6PrefixLen)} {
+		for _, a := range own {
+			if p.Contains(a) {
 				all = append(all, a)
 			}
+		}
+	}
+	return all
+}
+
+// subnet is the one of an address, and contains nothing if there is none.
+func subnet(address string, bits int) netip.Prefix {
+	for _, a := range addresses(address) {
+		if p, err := a.Prefix(bits); err == nil {
+			return p
+		}
+	}
+	return netip.Prefix{}
+}
+
+// addresses leaves out what is none.
+func addresses(texts ...string) (all []netip.Addr) {
+	for _, text := range texts {
+		if a, err := netip.ParseAddr(text); err == nil {
+			all = append(all, a)
 		}
 	}
 	return all

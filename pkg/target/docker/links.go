@@ -200,7 +200,11 @@ func (e *Environment) endsOf(ctx context.Context, l target.Link) (ends, error) {
 
 // outside completes the ends of a link from outside: everybody but the services that share a network with the callee.
 func (e *Environment) outside(ctx context.Context, found ends, callee container.InspectResponse) (ends, error) {
-	found.callees, found.gateways = shared(callee, callee), gateways(callee)
+	own, err := ownAddresses()
+	if err != nil {
+		return ends{}, err
+	}
+	found.callees, found.gateways = shared(callee, callee), gateways(callee, own)
 	for _, i := range e.instances {
 		if i == found.callee {
 			continue
@@ -215,6 +219,7 @@ func (e *Environment) outside(ctx context.Context, found ends, callee container.
 		found.services = append(found.services, shared(info, callee)...)
 	}
 	slices.SortFunc(found.gateways, netip.Addr.Compare)
+	found.gateways = slices.Compact(found.gateways)
 	if len(found.callees) == 0 {
 		return ends{}, fmt.Errorf("%s is in no network", found.callee.name)
 	}
@@ -264,11 +269,7 @@ func shared(of, with container.InspectResponse) []netip.Addr {
 		if networks[name] == nil || other == nil || networks[name].NetworkID != other.NetworkID {
 			continue
 		}
-		for _, text := range []string{networks[name].IPAddress, networks[name].GlobalIPv6Address} {
-			if a, err := netip.ParseAddr(text); err == nil {
-				all = append(all, a)
-			}
-		}
+		all = append(all, addresses(networks[name].IPAddress, networks[name].GlobalIPv6Address)...)
 	}
 	return all
 }
