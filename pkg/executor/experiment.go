@@ -15,8 +15,8 @@ import (
 
 // downTimeout bounds taking an environment down, and revertTimeout one attempt to revert a fault: neither may hang for ever on a target that does not answer.
 const (
-	downTimeout   = 30 * time.Second
-	revertTimeout = 20 * time.Second
+	downTimeout   = time.Minute
+	revertTimeout = 30 * time.Second
 	revertTries   = 3
 )
 

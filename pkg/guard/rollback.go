@@ -18,7 +18,7 @@ import (
 type RevertFunc func(context.Context, target.Undo) error
 
 // undoTimeout bounds one undo, so that one that hangs does not keep the others from being done.
-const undoTimeout = 30 * time.Second
+const undoTimeout = time.Minute
 
 // Result says what a rollback did.
 type Result struct {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,8 +45,9 @@ func (e *Environment) Stop(ctx context.Context, t target.Target, grace time.Dura
 		}
 	}
 	i.mu.Lock()
-	i.held, i.hit = true, time.Now()
+	i.keep()
 	i.mu.Unlock()
+	i.strike()
 	signal := info.Config.StopSignal
 	if signal == "" {
 		signal = "SIGTERM"
@@ -55,15 +57,15 @@ func (e *Environment) Stop(ctx context.Context, t target.Target, grace time.Dura
 	}
 	waiting, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	if i.awaitDown(waiting) == nil {
+	switch err := i.awaitDown(waiting); {
+	case err == nil:
 		return nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case waiting.Err() == nil:
+		return err // it was not seen, and its grace is not over
 	}
-	i.mu.Lock()
-	i.hit = time.Now()
-	i.mu.Unlock()
+	i.strike()
 	if err := i.kill(ctx, "SIGKILL"); err != nil {
 		return i.unlessDown(ctx, err)
 	}
@@ -113,6 +115,11 @@ func (e *Environment) Start(ctx context.Context, t target.Target) error {
 	if err := start(ctx, i.engine, i.id); err != nil {
 		return fmt.Errorf("start %s: %w", i.name, err)
 	}
+	return i.comeUp(ctx)
+}
+
+// comeUp waits until an instance that was started is ready.
+func (i *instance) comeUp(ctx context.Context) error {
 	info, err := i.inspect(ctx)
 	if err != nil {
 		return err
@@ -171,57 +178,57 @@ func start(ctx context.Context, engine *client.Client, id string) error {
 
 // pause freezes a container and reads back that it is.
 func pause(ctx context.Context, engine *client.Client, id string) error {
-	paused := engine.ContainerPause(ctx, id)
-	var status container.ContainerState
-	err := settled(ctx, func() (bool, error) {
-		info, err := engine.ContainerInspect(ctx, id)
-		if err != nil {
-			return false, errors.Join(paused, err)
-		}
-		status = info.State.Status
-		if !info.State.Paused { // also if it was before
-			return false, paused
-		}
-		return true, nil
-	})
-	if errors.Is(err, errUnsettled) {
-		return fmt.Errorf("the engine says that it is %s", status)
-	}
-	return err
+	return settle(ctx, engine, id, engine.ContainerPause, func(s *container.State) bool { return s.Paused })
 }
 
 // resume thaws a container and reads back that it is.
 func resume(ctx context.Context, engine *client.Client, id string) error {
-	resumed := engine.ContainerUnpause(ctx, id)
-	err := settled(ctx, func() (bool, error) {
+	return settle(ctx, engine, id, engine.ContainerUnpause, func(s *container.State) bool { return !s.Paused })
+}
+
+const (
+	// settles is how long an engine may say of a container what it was before. It hears from below what it has done itself, and takes that for news: of a pause and a resume
+	// right after it, it may hear of the first when it has done the second.
+	settles = 3 * time.Second
+	// settled is after how long it has heard all of it.
+	settled = 300 * time.Millisecond
+)
+
+var errUnsettled = errors.New("the engine has not settled")
+
+// settle does something to a container until the engine says that it is done, also if it was before. An engine that refuses, as where it takes it for done, may be wrong: it is
+// believed when it says the same for a while, and else told once more.
+func settle(ctx context.Context, engine *client.Client, id string, do func(context.Context, string) error, done func(*container.State) bool) error {
+	asking, cancel := context.WithTimeoutCause(ctx, settles, errUnsettled)
+	defer cancel()
+	refused := do(ctx, id)
+	var status container.ContainerState
+	var since time.Time // it says so; zero: it does not
+	err := poll(asking, func() (bool, error) {
 		info, err := engine.ContainerInspect(ctx, id)
 		switch {
 		case cerrdefs.IsNotFound(err):
 			return false, target.ErrGone
 		case err != nil:
-			return false, errors.Join(resumed, err)
-		case info.State.Paused:
-			return false, resumed
+			return false, errors.Join(refused, err)
+		case done(info.State) && (refused == nil || !info.State.Running):
+			return true, nil
+		case done(info.State) && since.IsZero():
+			since = time.Now()
+		case done(info.State):
+			return time.Since(since) >= settled, nil
+		case !info.State.Running:
+			return false, cmp.Or(refused, errors.New("it is not running"))
+		case refused != nil:
+			since, refused = time.Time{}, do(ctx, id)
 		}
-		return true, nil // also if it never was, or does not run
+		status = info.State.Status
+		return false, nil
 	})
 	if errors.Is(err, errUnsettled) {
-		return errors.New("the engine says that it is still paused")
+		return cmp.Or(refused, fmt.Errorf("the engine says that it is still %s", status))
 	}
 	return err
-}
-
-// settles is how long an engine may say of a container what it was before. It hears from below what it has done itself, and when a pause is followed by a resume at once, it may
-// hear of the first after it has done the second, and take that for news until it hears of the second as well.
-const settles = 3 * time.Second
-
-var errUnsettled = errors.New("the engine has not settled")
-
-// settled asks until the answer is yes, or an error.
-func settled(ctx context.Context, ask func() (bool, error)) error {
-	asking, cancel := context.WithTimeoutCause(ctx, settles, errUnsettled)
-	defer cancel()
-	return poll(asking, ask)
 }
 
 // reference is what a target.Ref's ID holds: enough to find the container again, from another process.

@@ -74,7 +74,7 @@ func (a *attached) score(ctx context.Context, set, now *int) error {
 
 // ended ends helpers and removes what was made for them, also if ctx has ended.
 func (a *attached) ended(ctx context.Context, h *hosts) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*helperTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	return h.end(ctx)
 }

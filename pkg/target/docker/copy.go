@@ -68,7 +68,7 @@ func (e *Environment) startCopy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s cannot be started once for each experiment:\n%w", filepath.Base(s.File), err)
 	}
-	e.unsettled = copyQuiet
+	e.unsettled = quiet
 	if _, err := e.composed(ctx, s, compose, text, "-f", "-", "up", "-d"); err != nil { // by its input: secrets may be in it by now
 		return err
 	}
@@ -119,12 +119,13 @@ func (e *Environment) keepComposed(said string) {
 	_ = f.Close()
 }
 
-// copyQuiet is how long nothing of a project may come to be, after what was starting it was killed, until it is gone: the engine still carries out what it was asked for last.
-const copyQuiet = 2 * time.Second
+// quiet is how long nothing that a run has asked for may come to be, after it was killed in the middle, until all of it is gone: the engine still carries out what it was asked
+// for last.
+const quiet = 3 * time.Second
 
 // endCopy ends what starts a project and removes all that it has made, and verifies that: nothing of it may come to be for a time, 0 if it was started to the end. It is
 // idempotent, and safe if nothing was ever started.
-func endCopy(ctx context.Context, engine *client.Client, id, project string, quiet time.Duration) error {
+func endCopy(ctx context.Context, engine *client.Client, id, project string, unsettled time.Duration) error {
 	if err := proc.KillMarked(ctx, proc.Marker(id)); err != nil {
 		return fmt.Errorf("end what starts the Compose project %q: %w", project, err)
 	}
@@ -132,7 +133,7 @@ func endCopy(ctx context.Context, engine *client.Client, id, project string, qui
 		n, err := removeProject(ctx, engine, project)
 		if n > 0 || err != nil { // a network that cannot go may have got a container meanwhile
 			since = time.Now()
-		} else if time.Since(since) >= quiet {
+		} else if time.Since(since) >= unsettled {
 			return nil
 		}
 		if over := breathe(ctx); over != nil {
@@ -166,11 +167,9 @@ func byProject(project string) filters.Args {
 
 func removeContainers(ctx context.Context, engine *client.Client, project string) (int, error) {
 	all, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: byProject(project)})
-	errs := []error{err}
-	for _, c := range all {
-		errs = append(errs, unlessGoing(engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})))
-	}
-	return len(all), errors.Join(errs...)
+	return len(all), errors.Join(err, together(len(all), func(n int) error {
+		return unlessGoing(engine.ContainerRemove(ctx, all[n].ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+	}))
 }
 
 func removeNetworks(ctx context.Context, engine *client.Client, project string) (int, error) {

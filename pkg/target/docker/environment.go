@@ -142,15 +142,18 @@ func (e *Environment) Scrapes() []target.Scrape {
 }
 
 // downTimeout bounds ending what a failed Up has begun.
-const downTimeout = 20 * time.Second
+const downTimeout = time.Minute
 
 // restore starts and resumes what ran at Up and does not now: a kill of what has no restart policy is not undone by anybody else.
 func (e *Environment) restore(ctx context.Context) error {
 	var errs []error
 	for _, i := range e.instances {
-		err := runAgain(ctx, e.engine, i.id)
-		if errors.Is(err, target.ErrGone) {
+		started, err := runAgain(ctx, e.engine, i.id)
+		switch {
+		case errors.Is(err, target.ErrGone):
 			err = i.gone()
+		case err == nil && started:
+			err = i.comeUp(ctx)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s ran before: %w", i.name, err))
@@ -163,9 +166,6 @@ func (e *Environment) restore(ctx context.Context) error {
 func (e *Environment) Down(ctx context.Context) error {
 	e.unwatch()
 	var errs []error
-	for _, i := range e.instances {
-		errs = append(errs, i.close())
-	}
 	if e.engine != nil {
 		errs = append(errs, e.hosts.end(ctx))
 		if e.wasUp && e.opts.Copy == nil {
@@ -175,6 +175,9 @@ func (e *Environment) Down(ctx context.Context) error {
 		if e.opts.Copy != nil {
 			errs = append(errs, endCopy(ctx, e.engine, e.id, e.opts.Project, e.unsettled))
 		}
+	}
+	for _, i := range e.instances {
+		errs = append(errs, i.close()) // by which it was seen whether they are ready
 	}
 	if e.lock != nil {
 		errs = append(errs, e.lock.Close())

@@ -13,7 +13,14 @@ import (
 func near(a, b time.Time) bool { return !a.IsZero() && b.Sub(a).Abs() < oomNear }
 
 // causes says whether a fault's hit came so shortly before an end that it is its cause.
-func causes(hit, end time.Time) bool { return !hit.IsZero() && end.Sub(hit) < hitFor }
+func causes(hit, end time.Time) bool {
+	return !hit.IsZero() && !end.Before(hit) && end.Sub(hit) < hitFor
+}
+
+// heldAt says whether a fault held the instance down at a time. Its mutex is locked.
+func (i *instance) heldAt(t time.Time) bool {
+	return !i.heldSince.IsZero() && !t.Before(i.heldSince) && (i.held || t.Before(i.heldUntil))
+}
 
 // gaveUp says whether a container's policy would have started it again, had it not done so as often as it may: the engine says before the end of a container whether
 // it will be.

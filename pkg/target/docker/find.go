@@ -37,7 +37,7 @@ func (e *Environment) containers(ctx context.Context) ([]*instance, error) {
 		if err != nil {
 			return nil, fmt.Errorf("container %.12s of service %s has no number in its labels: %w", c.ID, service, err)
 		}
-		found = append(found, &instance{service: service, number: n, name: service + "-" + strconv.Itoa(n), id: c.ID, spec: sp, endpoint: e.opts.Endpoint, engine: e.engine, protected: protects(c.Labels[labelProtected]), lastExit: -1, spared: portsFrom(spared)})
+		found = append(found, &instance{service: service, number: n, name: service + "-" + strconv.Itoa(n), id: c.ID, spec: sp, endpoint: e.opts.Endpoint, engine: e.engine, protected: protects(c.Labels[labelProtected]), lastExit: -1, ran: c.State == container.StateRunning || c.State == container.StateRestarting, spared: portsFrom(spared)})
 	}
 	slices.SortFunc(found, func(a, b *instance) int {
 		if by := strings.Compare(a.service, b.service); by != 0 {

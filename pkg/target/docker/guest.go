@@ -166,7 +166,7 @@ func (g *guest) ID() string { return g.exec }
 // endGuest waits until a helper in a container is no longer at work, given the name of its exec. It ends with the connection of its runner, which has died; there is
 // nothing to end it by from outside, so one that stays is an error that names its process.
 func endGuest(ctx context.Context, engine *client.Client, exec string) error {
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
 	pid := 0
 	err := poll(ctx, func() (bool, error) {

@@ -19,8 +19,12 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// helperTimeout bounds how long a helper may take to revert and exit when its stdin is closed.
-const helperTimeout = 5 * time.Second
+const (
+	// tellTimeout bounds how long a helper may take to do what it is told.
+	tellTimeout = 5 * time.Second
+	// endTimeout bounds how long it takes until a helper is gone that was told to end: it reverts and exits, and a busy engine takes its time to see that and to remove it.
+	endTimeout = 20 * time.Second
+)
 
 // Helpers says what helpers are made of.
 type Helpers struct {
@@ -51,9 +55,10 @@ type hosts struct {
 	id      string
 	program program
 
-	mu    sync.Mutex
-	ended bool
-	open  map[ender]struct{}
+	mu        sync.Mutex
+	ended     bool
+	open      map[ender]struct{}
+	unsettled time.Duration // how long what was asked for may still come to be, because the asking was cut short
 }
 
 // ender is a helper, or what one needs, that is ended with its environment.
@@ -90,7 +95,20 @@ func (h *hosts) drop(e ender) {
 
 // end lets no more helpers in, ends those there are, and removes what was made for them.
 func (h *hosts) end(ctx context.Context) error {
-	return errors.Join(h.close(ctx), endOurs(ctx, h.engine, h.id))
+	h.mu.Lock()
+	unsettled := h.unsettled
+	h.mu.Unlock()
+	return errors.Join(h.close(ctx), endOurs(ctx, h.engine, h.id, unsettled))
+}
+
+// cutShort notes of an error in asking an engine for something whether it may come to be all the same.
+func (h *hosts) cutShort(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		h.mu.Lock()
+		h.unsettled = quiet
+		h.mu.Unlock()
+	}
+	return err
 }
 
 // close lets no more helpers in and ends those there are.
@@ -188,7 +206,7 @@ func rulesNetworkOf(id string, label map[string]string) powers {
 func (h *hosts) start(ctx context.Context, job string, config any, may powers) (*helper, error) {
 	image, err := h.program.image(ctx, h.engine, h.Self, h.id)
 	if err != nil {
-		return nil, err
+		return nil, h.cutShort(ctx, err)
 	}
 	c := &container.Config{
 		Image: image, Cmd: []string{programPath, "agent"}, OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
@@ -207,11 +225,11 @@ func (h *hosts) start(ctx context.Context, job string, config any, may powers) (
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, h.cutShort(ctx, err)
 	}
 	one := &helper{of: h, id: made.ID}
 	if err := one.run(ctx); err != nil {
-		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
+		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		return nil, errors.Join(err, one.remove(removing))
 	}
@@ -243,14 +261,14 @@ func (h *helper) run(ctx context.Context) error {
 // Close ends the helper. One that does not exit in time is killed, which is an error: whether it has reverted is not known then.
 func (h *helper) Close(ctx context.Context) error {
 	defer h.hang()
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
 	ended, failed := h.of.engine.ContainerWait(ctx, h.id, container.WaitConditionRemoved)
 	h.release()
 	code, err := h.await(ctx, ended, failed)
 	switch {
 	case err != nil:
-		killing, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
+		killing, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		return errors.Join(fmt.Errorf("the helper %.12s did not end when it was told to: %w", h.id, err), h.remove(killing))
 	case code != 0:

@@ -24,6 +24,7 @@ type instance struct {
 	endpoint  Endpoint
 	engine    *client.Client
 	protected bool
+	ran       bool // when it was found
 
 	front  *forwarder // nil: it is reached at a fixed address
 	fixed  string
@@ -36,6 +37,7 @@ type instance struct {
 
 	// What faults do to it. What the engine tells later was caused by it then.
 	held        bool
+	heldSince   time.Time
 	heldUntil   time.Time
 	hit         time.Time // when a fault has last hit it
 	loads       int       // helpers that take its memory
@@ -117,7 +119,7 @@ func (i *instance) learn(info container.InspectResponse) int {
 		i.now, _ = i.find(info, port) // nowhere while it does not run, which its callers see
 	}
 	if i.door != nil {
-		i.inside = i.insideOf(info)
+		i.inside, _ = i.insideOf(info) // nowhere while it does not run
 	}
 	return i.counted + info.RestartCount - i.baseline
 }

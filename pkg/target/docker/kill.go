@@ -27,11 +27,27 @@ func (e *Environment) hold(t target.Target, held bool) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.held && !held {
-		i.heldUntil = time.Now()
+	switch {
+	case held:
+		i.keep()
+	case i.held:
+		i.held, i.heldUntil = false, time.Now()
 	}
-	i.held = held
 	return nil
+}
+
+// keep notes that it is held from now on. Its mutex is locked.
+func (i *instance) keep() {
+	if !i.held {
+		i.held, i.heldSince = true, time.Now()
+	}
+}
+
+// strike notes that a fault hits it now.
+func (i *instance) strike() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hit = time.Now()
 }
 
 // Kill implements target.Killer. One that is held is killed by the engine, which then leaves it down, whatever its restart policy. Any other gets the signal from a
@@ -43,15 +59,16 @@ func (e *Environment) Kill(ctx context.Context, t target.Target, signal string) 
 	}
 	i.mu.Lock()
 	held := i.held
-	i.hit = time.Now()
 	i.mu.Unlock()
 	if held {
+		i.strike()
 		return i.killForGood(ctx, signal)
 	}
 	h, err := e.signaller(ctx, i, signal)
 	if err != nil {
 		return err
 	}
+	i.strike()
 	if _, err = h.Call(ctx, "inject"); err != nil {
 		err = fmt.Errorf("send %s to %s: %w", signal, i.name, err)
 	}

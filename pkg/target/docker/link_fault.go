@@ -85,14 +85,14 @@ func missing(all map[impair.Side]status) error {
 }
 
 func (f *linkFault) revert(ctx context.Context, h *hosts) error {
-	telling, cancel := context.WithTimeout(ctx, helperTimeout)
+	telling, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
 	if _, err := f.call(telling, "revert"); err == nil {
 		f.release()
 		return nil
 	}
 	// What it could not take back itself, or what it could not be told to, ends with it: the kernel takes it off.
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 2*helperTimeout)
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	var errs []error
 	for _, one := range f.helpers {
@@ -109,7 +109,7 @@ func (f *linkFault) revert(ctx context.Context, h *hosts) error {
 
 // absent waits until a container is no more.
 func (h *hosts) absent(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
 	return poll(ctx, func() (bool, error) {
 		_, err := h.engine.ContainerInspect(ctx, id)

@@ -35,40 +35,66 @@ func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{endOurs(ctx, engine, l.ID)}
+	ends := []func() error{func() error { return endOurs(ctx, engine, l.ID, quiet) }}
 	if l.Project != "" {
-		errs = append(errs, endCopy(ctx, engine, l.ID, l.Project, copyQuiet))
+		ends = append(ends, func() error { return endCopy(ctx, engine, l.ID, l.Project, quiet) })
 	}
+	errs := []error{together(len(ends), func(n int) error { return ends[n]() })}
 	for _, id := range l.Ran {
-		if err := runAgain(ctx, engine, id); err != nil && !errors.Is(err, target.ErrGone) {
+		if _, err := runAgain(ctx, engine, id); err != nil && !errors.Is(err, target.ErrGone) {
 			errs = append(errs, fmt.Errorf("the container %.12s ran before: %w", id, err))
 		}
 	}
 	return errors.Join(append(errs, engine.Close())...)
 }
 
-// runAgain lets a container run that ran before, and verifies that it does or that its restart policy is about to start it.
-func runAgain(ctx context.Context, engine *client.Client, id string) error {
+// runAgain lets a container run that ran before, and verifies that it does or that its restart policy is about to start it. It says whether it had to be started.
+func runAgain(ctx context.Context, engine *client.Client, id string) (started bool, err error) {
 	info, err := engine.ContainerInspect(ctx, id)
 	switch {
 	case cerrdefs.IsNotFound(err):
-		return target.ErrGone
+		return false, target.ErrGone
 	case err != nil:
-		return err
+		return false, err
 	case info.State.Paused:
-		return resume(ctx, engine, id)
+		return false, resume(ctx, engine, id)
 	case info.State.Running || info.State.Restarting:
-		return nil
+		return false, nil
 	}
-	return start(ctx, engine, id)
+	if err := start(ctx, engine, id); err != nil {
+		return false, err
+	}
+	return true, staysUp(ctx, engine, id)
 }
 
-// endOurs removes the helpers of an environment and their image, and verifies that.
-func endOurs(ctx context.Context, engine *client.Client, id string) error {
-	if err := poll(ctx, func() (bool, error) { return removeHelpers(ctx, engine, id) }); err != nil {
-		return err
-	}
-	return poll(ctx, func() (bool, error) { return removeImages(ctx, engine, id) })
+// staysUp says why a container that was started does not run, right after that or a little later.
+func staysUp(ctx context.Context, engine *client.Client, id string) error {
+	since := time.Now()
+	return poll(ctx, func() (bool, error) {
+		info, err := engine.ContainerInspect(ctx, id)
+		if err == nil && !info.State.Running {
+			err = fmt.Errorf("it was started and has ended again, with exit code %d", info.State.ExitCode)
+		}
+		return time.Since(since) >= settled, err
+	})
+}
+
+// endOurs removes the helpers of an environment and their image, and verifies that: none of them may come to be for a time, 0 if nothing that was asked for was cut short.
+func endOurs(ctx context.Context, engine *client.Client, id string, unsettled time.Duration) error {
+	since := time.Now()
+	return poll(ctx, func() (bool, error) {
+		for _, gone := range []func(context.Context, *client.Client, string) (bool, error){removeHelpers, removeImages} { // an image in use cannot go
+			none, err := gone(ctx, engine, id)
+			if err != nil {
+				return false, err
+			}
+			if !none {
+				since = time.Now()
+				return false, nil
+			}
+		}
+		return time.Since(since) >= unsettled, nil
+	})
 }
 
 // removeHelpers answers whether there was none left to remove.

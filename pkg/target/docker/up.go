@@ -129,7 +129,9 @@ func (e *Environment) record(record target.RecordUndo) error {
 		left.Project = e.opts.Project
 	}
 	for _, i := range e.instances {
-		left.Ran = append(left.Ran, i.id)
+		if i.ran {
+			left.Ran = append(left.Ran, i.id)
+		}
 	}
 	data, err := json.Marshal(left)
 	if err != nil {

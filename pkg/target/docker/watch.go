@@ -16,7 +16,7 @@ import (
 
 const (
 	// hitFor is how long after a fault's hit an exit counts as caused by it.
-	hitFor = 10 * time.Second
+	hitFor = 30 * time.Second
 	// oomNear is how soon after the kernel has killed for memory the end of a container is its doing.
 	oomNear = 2 * time.Second
 	// killedExit is the exit code of what SIGKILL has ended.
@@ -250,7 +250,10 @@ func (w *watcher) started(ctx context.Context, i *instance, e target.Event, at t
 	began := time.Now()
 	polling, stop := context.WithCancel(w.ctx)
 	i.mu.Lock()
-	i.hit, i.oomAt, i.running, i.startAt = time.Time{}, time.Time{}, true, at
+	if i.hit.Before(e.Time) { // else it is that of the next end, and the start is told late
+		i.hit = time.Time{}
+	}
+	i.oomAt, i.running, i.startAt = time.Time{}, true, at
 	if i.unpoll != nil {
 		i.unpoll() // of the start before
 	}
@@ -274,8 +277,8 @@ func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code in
 	e.Type, e.ExitCode = target.Exited, code
 	i.mu.Lock()
 	i.lastExit, i.running = code, false
-	e.OOM = code == killedExit && (near(i.oomAt, e.Time) || err == nil && info.State.OOMKilled && !info.State.Running)
-	held := i.held || e.Time.Before(i.heldUntil)
+	e.OOM = code == killedExit && (near(i.oomAt, e.Time) || err == nil && info.State.OOMKilled && (!info.State.Running || info.State.Restarting))
+	held := i.heldAt(e.Time)
 	e.Expected = held || causes(i.hit, e.Time) || e.OOM && (i.loads > 0 || near(i.loadedUntil, e.Time))
 	if i.unpoll != nil {
 		i.unpoll()
