@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	soon  = 30 * time.Second
-	limit = 10 * time.Second
+	soon  = 90 * time.Second
+	limit = 60 * time.Second
 )
 
-// Soon is a context for what is expected to end: with the test, or after 30 s.
+// Soon is a context for what is expected to end: with the test, or after 90 s.
 func Soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// Eventually polls until ok, and ends the test after 10 s.
+// Eventually polls until ok, and ends the test after 60 s.
 func Eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(limit); !ok(); time.Sleep(2 * time.Millisecond) {

@@ -235,7 +235,9 @@ func TestAHardenedContainerIsHitAsWell(t *testing.T) {
 	must(t, w.Kill(soon(t), of, "SIGKILL"))
 	eventually(t, "it runs again", func() bool { st := w.status(of); return st.Ready && st.PID != before.PID })
 	must(t, w.Pause(soon(t), of))
-	if _, err := w.get("web", "/health"); err == nil {
+	base, err := w.URL("web")
+	must(t, err)
+	if _, err := fetchWithin(t, base+"/health", time.Second); err == nil {
 		t.Error("it is paused and answers")
 	}
 	must(t, w.Resume(soon(t), of))
@@ -348,6 +350,44 @@ func fixed(t *testing.T) change {
 	}
 }
 
+// Of a project that does not run as a whole, and is refused, the undo starts only what had run.
+func TestOnlyWhatRanIsStarted(t *testing.T) {
+	notUnderRace(t)
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	down := p.add("back", 1, published)
+	now := 0
+	must(t, p.engine.ContainerStop(soon(t), down, container.StopOptions{Timeout: &now}))
+	w := begin(t, options(p.name, map[string]spec.Service{"web": service(), "back": service()}))
+	wantError(t, w.Up(soon(t), w.record), "back-1 does not run, it is exited")
+	must(t, RevertEnvironment(soon(t), w.undos[0].Data))
+	info, err := p.engine.ContainerInspect(soon(t), down)
+	must(t, err)
+	if info.State.Running {
+		t.Error("it runs")
+	}
+	must(t, w.Close())
+}
+
+// What a run had asked an engine for when it was killed, and the engine makes only then, is removed as well.
+func TestWhatTheEngineStillMakesIsRemoved(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published)
+	w := p.world("web")
+	ended := make(chan error, 1)
+	go func() { ended <- endOurs(soon(t), p.engine, w.id, quiet) }()
+	img, err := testImage()
+	must(t, err)
+	_, err = p.engine.ContainerCreate(soon(t), &container.Config{Image: img, Cmd: []string{testProgram}, Labels: map[string]string{labelOurs: mark(w.id)}}, nil, nil, nil, "")
+	must(t, err)
+	must(t, <-ended)
+	if left, err := ours(soon(t), p.engine, w.id); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // What the engine does not tell, because it was away or has forgotten, is found when it is heard again.
 func TestAnEngineThatIsNotHeard(t *testing.T) {
 	t.Parallel()
@@ -359,7 +399,7 @@ func TestAnEngineThatIsNotHeard(t *testing.T) {
 	w.unwatch()
 	_, _ = w.get("web", "/exit?code=7")
 	eventually(t, "it was started again", func() bool { st := w.status(of); return st.Ready && st.Restarts == 1 })
-	w.since = time.Now() // so the engine is asked for nothing of it
+	w.heard = time.Now() // so the engine is asked for nothing of it
 	w.unwatch = w.watch()
 	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
 	if e := w.of("web-1")[2]; e.Expected {

@@ -84,7 +84,7 @@ func TestAFaultOnOnePortOfALink(t *testing.T) {
 		{"network.latency", "back", slow("request", delay), "^slow, slow$"},
 		{"network.latency", "back", slow("response", delay), "^slow, slow$"},
 		{"network.latency", "store", slow("both", delay), "^slow, slow$"},
-		{"network.latency", "store", slow("both", 1200*time.Millisecond), "Client.Timeout.*, .*Client.Timeout"}, // the kernel begins anew meanwhile
+		{"network.latency", "store", slow("both", 2400*time.Millisecond), "Client.Timeout.*, .*Client.Timeout"}, // the kernel begins anew meanwhile
 		{"network.partition", "back", nil, "Client.Timeout.*, .*Client.Timeout"},
 		{"network.partition", "store", nil, "Client.Timeout.*, .*Client.Timeout"},
 		{"network.reset", "back", nil, "(reset by peer|broken pipe|EOF).*, .*(reset by peer|broken pipe|EOF)"},
@@ -105,15 +105,11 @@ func TestAFaultOnOnePortOfALink(t *testing.T) {
 			t.Fatalf("%s: injected: %+v, %v", c.kind, e, err)
 		}
 		t.Logf("%s: %s", c.kind, e.Summary)
-		if got := p.meets(p.http, delay); got != "fast, fast" {
-			t.Errorf("%s: calls of the other port: %s", c.kind, got)
-		}
+		eventually(t, c.kind+": calls of the other port are as usual", func() bool { return p.meets(p.http, delay) == "fast, fast" })
 		if e, err := f.Check(soon(t)); err != nil || e.Proven {
 			t.Errorf("%s: proven by what passed to the other port: %+v, %v", c.kind, e, err)
 		}
-		if got := p.meets(hit, delay); !regexp.MustCompile(c.meets).MatchString(got) {
-			t.Errorf("%s: calls of the port: %s", c.kind, got)
-		}
+		eventually(t, c.kind+": calls of the port meet "+c.meets, func() bool { return regexp.MustCompile(c.meets).MatchString(p.meets(hit, delay)) })
 		if e, err := f.Check(soon(t)); err != nil || !e.Proven || !strings.Contains(e.Summary, "web -> "+c.to+":sql") {
 			t.Errorf("%s: %+v, %v", c.kind, e, err)
 		}
@@ -168,9 +164,7 @@ func TestLinksToPortsAreApart(t *testing.T) {
 	on(sql, "late")
 	wantError(t, p.Impair(soon(t), all, "abort", target.LinkFault{HTTP: intercept.Fault{Status: 503, Probability: 1}}), "late on web -> back:sql is on it already")
 	must(t, p.Restore(soon(t), all, "abort"))
-	if got := p.meets(p.http, delay); got != "fast, fast" {
-		t.Errorf("after its end a call: %s", got)
-	}
+	eventually(t, "after its end calls are as usual", func() bool { return p.meets(p.http, delay) == "fast, fast" })
 	must(t, p.Restore(soon(t), sql, "late"))
 	on(all)
 	_, err = p.RoundTrip(soon(t), target.Link{From: "web", To: "back", Port: "grpc"}, time.Second)
@@ -192,10 +186,15 @@ func TestOnePortFromAllSides(t *testing.T) {
 		t.Errorf("on %v: %+v, %v", found, e, err)
 	}
 	for at, slow := range map[netip.AddrPort]bool{p.sql: true, p.http: false} {
-		began := time.Now()
-		_, err := fetch(t, "http://"+at.String()+"/health")
-		if took := time.Since(began); err != nil || took >= 150*time.Millisecond != slow {
-			t.Errorf("from outside %v took %v, %v", at, took, err)
+		took := time.Hour
+		for range 5 {
+			began := time.Now()
+			_, err := fetch(t, "http://"+at.String()+"/health")
+			must(t, err)
+			took = min(took, time.Since(began))
+		}
+		if took >= 150*time.Millisecond != slow {
+			t.Errorf("from outside %v took %v", at, took)
 		}
 	}
 	if e, err := f.Check(soon(t)); err != nil || !e.Proven {

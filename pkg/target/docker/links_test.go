@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -112,6 +113,18 @@ func (p pair) fastest(service string, back netip.Addr) time.Duration {
 	return best
 }
 
+// trip is the fastest of some round trips.
+func (w *world) trip(l target.Link) time.Duration {
+	w.t.Helper()
+	best := time.Hour
+	for range 5 {
+		took, err := w.RoundTrip(soon(w.t), l, 5*time.Second)
+		must(w.t, err)
+		best = min(best, took)
+	}
+	return best
+}
+
 func (p pair) impaired() []string {
 	p.project.t.Helper()
 	names, err := p.Impaired(soon(p.project.t), webToBack)
@@ -123,12 +136,11 @@ func (p pair) impaired() []string {
 // of it is left. The same in containers that may do nothing.
 func TestADelayOnALink(t *testing.T) {
 	t.Parallel()
-	const delay = 80 * time.Millisecond
+	const delay = 200 * time.Millisecond
 	p := newPair(t)
 	back := p.addresses(p.back)[0]
-	trip, err := p.RoundTrip(soon(t), webToBack, 5*time.Second)
-	if err != nil || trip > delay {
-		t.Fatalf("a round trip took %v, %v", trip, err)
+	if trip := p.trip(webToBack); trip > delay {
+		t.Fatalf("a round trip took %v", trip)
 	}
 	for _, c := range []struct {
 		direction string
@@ -140,19 +152,13 @@ func TestADelayOnALink(t *testing.T) {
 		}
 		since, err := p.Stats(soon(t), webToBack, "slow")
 		must(t, err)
-		trip = time.Hour
-		for range 3 {
-			took, err := p.RoundTrip(soon(t), webToBack, 5*time.Second)
-			must(t, err)
-			trip = min(trip, took)
-		}
-		if trip < c.added || trip > c.added+delay*3/4 {
+		if trip := p.trip(webToBack); trip < c.added || trip > c.added+delay {
 			t.Errorf("%q: a round trip took %v", c.direction, trip)
 		}
 		if now, err := p.Stats(soon(t), webToBack, "slow"); err != nil || now != since {
 			t.Errorf("%q: our own round trip was counted: %+v, before %+v, %v", c.direction, now, since, err)
 		}
-		if took := p.fastest("web", back); took < c.added || took > c.added+delay*3/4 {
+		if took := p.fastest("web", back); took < c.added || took > c.added+delay {
 			t.Errorf("%q: a call took %v", c.direction, took)
 		}
 		if took := p.fastest("other", back); took >= delay {
@@ -219,17 +225,17 @@ func TestPacketsComeTwice(t *testing.T) {
 	twice := target.LinkFault{Duplicate: 1}
 	want := func(when string, web, other string) {
 		t.Helper()
-		if a, b := p.echoes("web", back), p.echoes("other", back); a != web || b != other {
-			t.Errorf("%s a datagram came back %s times, that of another %s times; want %s and %s", when, a, b, web, other)
-		}
+		eventually(t, fmt.Sprintf("%s a datagram comes back %s times, that of another %s times", when, web, other), func() bool {
+			return p.echoes("web", back) == web && p.echoes("other", back) == other // some come too late if the machine stalls
+		})
 	}
 	want("before", "1", "1")
 	must(t, p.Impair(soon(t), webToBack, "twice", twice))
 	want("under it", "4", "1") // two arrive, and of each answer two
-	must(t, p.Impair(soon(t), webToBack, "slow", target.LinkFault{Latency: target.Duration(40 * time.Millisecond)}))
+	must(t, p.Impair(soon(t), webToBack, "slow", target.LinkFault{Latency: target.Duration(100 * time.Millisecond)}))
 	want("beside a delay", "4", "1")
-	if took := p.fastest("web", back); took < 80*time.Millisecond || took > 140*time.Millisecond {
-		t.Errorf("beside a delay of 40ms on both ways a call took %v", took)
+	if took := p.fastest("web", back); took < 200*time.Millisecond || took > 300*time.Millisecond {
+		t.Errorf("beside a delay of 100ms on both ways a call took %v", took)
 	}
 	if n, err := p.Stats(soon(t), webToBack, "twice"); err != nil || n.Changed < 6 || n.Changed != n.Packets || n.Missed > 0 {
 		t.Errorf("counted %+v, %v", n, err)
@@ -239,11 +245,11 @@ func TestPacketsComeTwice(t *testing.T) {
 	must(t, p.Restore(soon(t), webToBack, "slow"))
 	outside := target.Link{From: target.Outside, To: "back"}
 	must(t, p.Impair(soon(t), outside, "twice", twice))
-	n, err := echoes(netip.AddrPortFrom(back, 8080).String())
-	must(t, err)
-	if n != 4 {
-		t.Errorf("a datagram from outside came back %d times, want 4", n)
-	}
+	eventually(t, "a datagram from outside comes back four times", func() bool {
+		n, err := echoes(netip.AddrPortFrom(back, 8080).String())
+		must(t, err)
+		return n == 4
+	})
 	want("under the one from outside", "1", "1")
 	must(t, p.Restore(soon(t), outside, "twice"))
 }
@@ -390,9 +396,7 @@ func TestALinkOverIPv6(t *testing.T) {
 	must(t, p.Restore(soon(t), webToBack, "slow"))
 	must(t, p.Impair(soon(t), webToBack, "twice", target.LinkFault{Duplicate: 1}))
 	for _, a := range all {
-		if n := p.echoes("web", a); n != "4" {
-			t.Errorf("over %v a datagram came back %s times, want 4", a, n)
-		}
+		eventually(t, "over "+a.String()+" a datagram comes back four times", func() bool { return p.echoes("web", a) == "4" })
 	}
 	must(t, p.Restore(soon(t), webToBack, "twice"))
 	must(t, p.Impair(soon(t), webToBack, "no", target.LinkFault{HTTP: unavailable}))
@@ -429,13 +433,7 @@ func TestLinksOfAScaledService(t *testing.T) {
 	}
 	must(t, w.Impair(soon(t), all[1], "slow", target.LinkFault{Latency: target.Duration(80 * time.Millisecond)}))
 	for n, l := range all {
-		best := time.Hour
-		for range 3 {
-			took, err := w.RoundTrip(soon(t), l, 5*time.Second)
-			must(t, err)
-			best = min(best, took)
-		}
-		if best >= 80*time.Millisecond != (n == 1) {
+		if best := w.trip(l); best >= 80*time.Millisecond != (n == 1) {
 			t.Errorf("%s: a round trip took %v", l, best)
 		}
 	}
@@ -461,7 +459,7 @@ func TestALinkFromOutside(t *testing.T) {
 		best := time.Hour
 		for range 5 {
 			began := time.Now()
-			if _, err := fetch(t, base+"/health"); err != nil {
+			if _, err := fetchWithin(t, base+"/health", 3*time.Second); err != nil {
 				return 0, err
 			}
 			best = min(best, time.Since(began))
@@ -510,6 +508,46 @@ func TestALinkFromOutside(t *testing.T) {
 	must(t, p.Restore(soon(t), l, "slow"))
 	if took, err := get(base); err != nil || took >= delay {
 		t.Errorf("after its end traffic took %v, %v", took, err)
+	}
+}
+
+// Neither scrapes nor readiness feel a fault on the link from outside, or count under it, in a network that has no way out either.
+func TestAnInternalNetwork(t *testing.T) {
+	notUnderRace(t)
+	t.Parallel()
+	l := target.Link{From: target.Outside, To: "web"}
+	for _, alone := range []bool{true, false} {
+		t.Run(fmt.Sprintf("alone %v", alone), func(t *testing.T) {
+			p := newProject(t)
+			internal, err := p.engine.NetworkCreate(soon(t), "a-"+p.name, network.CreateOptions{Internal: true}) // which comes first
+			must(t, err)
+			t.Cleanup(func() { must(t, p.engine.NetworkRemove(soonAfter(t), internal.ID)) })
+			t.Cleanup(p.remove)
+			id := p.add("web", 1, func(_ *container.Config, h *container.HostConfig) {
+				if alone {
+					h.NetworkMode = container.NetworkMode(internal.ID)
+				}
+			})
+			if !alone {
+				must(t, p.engine.NetworkConnect(soon(t), internal.ID, id, nil))
+			}
+			w := p.world("web")
+			must(t, w.Impair(soon(t), l, "cut", target.LinkFault{Partition: true}))
+			since, err := w.Stats(soon(t), l, "cut")
+			must(t, err)
+			for _, s := range w.Scrapes() {
+				if _, err := fetchWithin(t, strings.TrimSuffix(s.URL, "/metrics")+"/health", 3*time.Second); err != nil {
+					t.Errorf("a scrape met %v", err)
+				}
+			}
+			if st := w.status(w.one("web")); !st.Ready {
+				t.Error("it is taken for not ready")
+			}
+			if now, err := w.Stats(soon(t), l, "cut"); err != nil || now != since {
+				t.Errorf("counted %+v, before %+v, %v", now, since, err)
+			}
+			must(t, w.Restore(soon(t), l, "cut"))
+		})
 	}
 }
 

@@ -76,7 +76,7 @@ func waitTogether() {
 	}
 }
 
-// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory.
+// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names, which /spoil makes.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -87,6 +87,12 @@ func web() {
 	}
 	if delay, err := time.ParseDuration(os.Getenv("WARMUP")); err == nil {
 		time.Sleep(delay)
+	}
+	if file := os.Getenv("UNLESS"); file != "" {
+		if _, err := os.Stat(file); err == nil {
+			fmt.Println("spoilt")
+			os.Exit(3)
+		}
 	}
 	if mib, err := strconv.Atoi(os.Getenv("HOLDS")); err == nil {
 		held := make([]byte, mib<<20)
@@ -108,6 +114,13 @@ func web() {
 	http.HandleFunc("/go", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok ", os.Chdir(r.FormValue("to"))) })
 	http.HandleFunc("/status", tell)
 	http.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 3_000_000)) })
+	http.HandleFunc("/spoil", func(w http.ResponseWriter, r *http.Request) {
+		if err := os.WriteFile(r.FormValue("file"), nil, 0o600); err != nil {
+			fmt.Fprint(w, err)
+			return
+		}
+		fmt.Fprint(w, "ok")
+	})
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
@@ -162,7 +175,7 @@ func writeIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // callers keep their connections, as services do.
-var callers = http.Client{Timeout: time.Second}
+var callers = http.Client{Timeout: 2 * time.Second}
 
 // call asks the URL of ?url, on a connection of its own with ?fresh, and answers "ok 12ms", or what went wrong.
 func call(w http.ResponseWriter, r *http.Request) {
@@ -461,7 +474,7 @@ func label(name, value string) change {
 }
 
 func service() spec.Service {
-	return spec.Service{Ports: map[string]string{"http": "8080"}, Ready: spec.Readiness{HTTP: "/health", Within: "10s"}, Metrics: "/metrics"}
+	return spec.Service{Ports: map[string]string{"http": "8080"}, Ready: spec.Readiness{HTTP: "/health", Within: "60s"}, Metrics: "/metrics"}
 }
 
 func options(project string, services map[string]spec.Service) Options {
@@ -616,8 +629,11 @@ func (w *world) get(service, path string) (string, error) {
 	return fetch(w.t, base+path)
 }
 
-func fetch(t *testing.T, url string) (string, error) {
-	c := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// fetch is longer than what is asked may be, of callers.
+func fetch(t *testing.T, url string) (string, error) { return fetchWithin(t, url, 15*time.Second) }
+
+func fetchWithin(t *testing.T, url string, limit time.Duration) (string, error) {
+	c := http.Client{Timeout: limit, Transport: &http.Transport{DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	must(t, err)
 	resp, err := c.Do(req)
