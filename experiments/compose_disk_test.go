@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,19 +84,10 @@ func TestDiskFaultsOnCompose(t *testing.T) {
 func (c composed) outlives(fault string, felt func(composed) bool, who string, kill func(runner int, reports string)) {
 	c.t.Helper()
 	reports := c.t.TempDir()
-	runner := c.start(c.experiment(fault, "30s"), reports)
-	c.within(fault+" is felt", func() bool { return felt(c) })
+	runner := c.start(c.experiment(fault, longFault), reports)
+	c.eventually(fault+" is felt", func() bool { return felt(c) })
 	kill(runner.Process.Pid, reports)
 	_ = runner.Wait()
-	c.within("it is undone by "+who, func() bool { return !felt(c) })
+	c.eventually("it is undone by "+who, func() bool { return !felt(c) })
 	c.clean()
-}
-
-func (c composed) within(what string, ok func() bool) {
-	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("not within 20s: %s", what)
-		}
-	}
 }

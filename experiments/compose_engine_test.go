@@ -156,7 +156,7 @@ func (e *engine) start() {
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatal(err)
 	}
-	e.until("the engine answers", 30*time.Second, func() bool { return exec.Command("docker", "version").Run() == nil })
+	e.until("the engine answers", func() bool { return exec.Command("docker", "version").Run() == nil })
 }
 
 // end ends the engine and waits until it is gone.
@@ -166,12 +166,12 @@ func (e *engine) end(signal syscall.Signal) {
 	_ = e.cmd.Wait() // by the signal, or in an orderly way
 }
 
-func (e *engine) until(what string, within time.Duration, ok func() bool) {
+func (e *engine) until(what string, ok func() bool) {
 	e.t.Helper()
-	for deadline := time.Now().Add(within); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(composePatience); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(e.dir + "/log")
-			e.t.Fatalf("not within %v: %s; the engine says:\n%s", within, what, log)
+			e.t.Fatalf("not within %v: %s; the engine says:\n%s", composePatience, what, log)
 		}
 	}
 }
@@ -310,14 +310,14 @@ func TestTheEngineEnds(t *testing.T) {
 			c := c
 			c.t = t
 			u := e.begin(c, c.experiment(k.fault, "20s"))
-			e.until("the fault is felt", 30*time.Second, func() bool { return !u.at(journal.FaultActive).IsZero() })
+			e.until("the fault is felt", func() bool { return !u.at(journal.FaultActive).IsZero() })
 			e.end(k.signal)
 			if k.back {
 				e.start()
 				u.closes(c, true)
 			} else {
 				u.closes(c, false)
-				e.until("the helpers have ended, without an engine", 30*time.Second, func() bool { return len(agents()) == 0 })
+				e.until("the helpers have ended, without an engine", func() bool { return len(agents()) == 0 })
 				e.start()
 			}
 			e.settled(c, u)

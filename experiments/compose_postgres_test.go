@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"chaosgate/pkg/pgtest"
 )
@@ -32,16 +31,6 @@ func (c composed) ours() int {
 		c.t.Fatalf("exit code %d: %s", code, said)
 	}
 	return n
-}
-
-// eventually waits for a state of the project.
-func (c composed) eventually(what string, holds func() bool) {
-	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("not within 20 s: %s", what)
-		}
-	}
 }
 
 // unharmed waits until nothing of a fault is left on the server and service-b writes.

@@ -15,6 +15,13 @@ import (
 	"time"
 )
 
+const (
+	// composePatience is how long something may take that takes seconds at most where the engine is quick and the machine is not busy.
+	composePatience = 90 * time.Second
+	// longFault is how long a fault lasts that somebody is to end: longer than it is waited for, so that its own end is not taken for his work.
+	longFault = "2m"
+)
+
 // composed is the shop in containers, as a Compose project of its own.
 type composed struct {
 	t           *testing.T
@@ -22,6 +29,7 @@ type composed struct {
 	project     string
 	config      string // chaos.yaml
 	environment string // of it
+	status      string // what `chaos env status` has said; empty where it is to be asked
 }
 
 // compose starts the project with `chaos env up`, and ends it with the test.
@@ -109,11 +117,10 @@ func (c composed) inspect(service string) state {
 	return all[0]
 }
 
-// clean sees that both services run and serve as if nothing had been, and that no helper and no image of one is left.
+// clean sees that both services run and serve as if nothing had been, and that no helper and no image of one is left; service-a tries service-b again after a while.
 func (c composed) clean() {
 	c.t.Helper()
-	const within = 15 * time.Second // service-a tries service-b again after a while
-	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(composePatience); ; time.Sleep(20 * time.Millisecond) {
 		all := c.inspect("service-b")
 		a, b := c.inspect("service-a").State, all.State
 		helpers := c.docker("ps", "-aq", "--filter", "label=chaosgate.environment") + c.docker("images", "-q", "--filter", "label=chaosgate.environment")
@@ -121,15 +128,25 @@ func (c composed) clean() {
 			return
 		}
 		if time.Now().After(deadline) {
-			c.t.Fatalf("after %v: service-a %+v, service-b %+v, limits %+v, helpers and images %q", within, a, b, all.HostConfig, helpers)
+			c.t.Fatalf("after %v: service-a %+v, service-b %+v, limits %+v, helpers and images %q", composePatience, a, b, all.HostConfig, helpers)
 		}
 	}
 }
 
-// file writes an experiment with one fault of half a minute and answers its path.
+// eventually waits for a state of the project.
+func (c composed) eventually(what string, holds func() bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(composePatience); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("not within %v: %s", composePatience, what)
+		}
+	}
+}
+
+// file writes an experiment with one fault that lasts until somebody ends it and answers its path.
 func (c composed) file(fault, on string) string {
 	c.t.Helper()
-	return c.experiment(fault+", target: "+on+with[fault], "30s")
+	return c.experiment(fault+", target: "+on+with[fault], longFault)
 }
 
 // experiment writes one whose fault is as given, with its target, and answers its path.
@@ -175,6 +192,7 @@ func apart(c composed) bool { return c.rises("service-a", "fallback") }
 // rises says whether a service counts errors of a kind while service-a is asked a few times.
 func (c composed) rises(service, kind string) bool {
 	c.t.Helper()
+	c.status = c.asked() // once for all that follows, and not for longer: a container that is started again has another port
 	before := c.errors(service, kind)
 	for range 3 {
 		c.fetch("service-a", "/work")
@@ -211,7 +229,10 @@ func (c composed) fetch(service, path string) string {
 // url is where a service is reached.
 func (c composed) url(service string) string {
 	c.t.Helper()
-	_, said := output(c.t, c.program, "env", "status", "--config", c.config, "--env", c.environment)
+	said := c.status
+	if said == "" {
+		said = c.asked()
+	}
 	for line := range strings.Lines(said) {
 		if f := strings.Fields(line); len(f) > 2 && strings.HasPrefix(f[0], service) {
 			return f[2]
@@ -219,6 +240,13 @@ func (c composed) url(service string) string {
 	}
 	c.t.Fatalf("%s has no address in\n%s", service, said)
 	return ""
+}
+
+// asked is what `chaos env status` says now, of services that are not ready as well.
+func (c composed) asked() string {
+	c.t.Helper()
+	_, said := output(c.t, c.program, "env", "status", "--config", c.config, "--env", c.environment)
+	return said
 }
 
 // with is what some faults cannot be without.
@@ -233,11 +261,7 @@ func (c composed) hit(fault string, felt func(composed) bool) (runner *exec.Cmd,
 		on = "{service: service-a, to: service-b}"
 	}
 	runner = c.start(c.file(fault, on), reports)
-	for deadline := time.Now().Add(20 * time.Second); !felt(c); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("%s is not felt", fault)
-		}
-	}
+	c.eventually(fault+" is felt", func() bool { return felt(c) })
 	return runner, reports
 }
 
@@ -392,13 +416,9 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 			t.Errorf("the project that ran already was %+v and is %+v", shared, now)
 		}
 		runner := c.start(c.file("service.pause", "{service: service-b}"), t.TempDir(), "--jobs", "2")
-		for deadline := time.Now().Add(30 * time.Second); c.copies() == ""; time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("no project is started")
-			}
-		}
+		c.eventually("a project is started", func() bool { return c.copies() != "" })
 		_ = runner.Process.Kill()
-		c.noCopies(20 * time.Second)
+		c.noCopies(composePatience)
 		c.clean()
 	})
 	t.Run("a container that is removed", func(t *testing.T) {
