@@ -150,6 +150,21 @@ func journalOf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], found[0])
 }
 
+// mostRuns is how often a run is made at most.
+const mostRuns = 3
+
+// untilDecided makes a run again that a machine busy with something else has left undecided, as it must. Run answers what was said, and whether that decides: whatever else
+// went wrong is for the caller to look at, and is not tried again.
+func untilDecided(log interface{ Logf(string, ...any) }, run func() (said string, decided bool)) {
+	for range mostRuns {
+		said, decided := run()
+		if decided {
+			return
+		}
+		log.Logf("it was not decided:\n%s", said)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -90,8 +90,7 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 			t.Parallel()
 			p := projectCopy{t: t, dir: dir, mark: marker + "=" + t.TempDir()}
 			reports, began := t.TempDir(), time.Now()
-			cmd := p.command(append([]string{"run", "--jobs", "2", "--seed", "2", "--quiet", "--reports", reports, "--output", "json=" + filepath.Join(reports, "report.json")}, c.args...)...)
-			said, _ := cmd.CombinedOutput() // how it ended is looked at below
+			code, said := p.decided(append([]string{"run", "--jobs", "2", "--seed", "2", "--quiet", "--reports", reports, "--output", "json=" + filepath.Join(reports, "report.json")}, c.args...)...)
 			text, err := os.ReadFile(filepath.Join(reports, "report.json"))
 			if err != nil {
 				t.Fatalf("%v\n%s", err, said)
@@ -105,7 +104,7 @@ func TestRunsAgainstARealPrometheus(t *testing.T) {
 				}
 			}
 			must(t, json.Unmarshal(text, &r))
-			if code := cmd.ProcessState.ExitCode(); code != c.exit || r.Gate != c.gate {
+			if code != c.exit || r.Gate != c.gate {
 				t.Errorf("exit code %d and gate %s, want %d and %s:\n%s", code, r.Gate, c.exit, c.gate, said)
 			}
 			left, err := alive(reports, p.mark)
