@@ -122,20 +122,44 @@ func (s *stack) healthy(service string) container {
 // ask sends one request to a service from outside.
 func (s *stack) ask(service, port, path string) map[string]any {
 	s.t.Helper()
+	status, answer := s.answer(service, port, path)
+	if status != http.StatusOK {
+		s.t.Fatalf("%s of %s: %d %v", path, service, status, answer)
+	}
+	return answer
+}
+
+// answer is what a service answers to one request from outside, whatever the status.
+func (s *stack) answer(service, port, path string) (status int, answer map[string]any) {
+	s.t.Helper()
 	resp, err := http.Get("http://" + s.do("port", service, port) + path)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("%s of %s: %s %s %v", path, service, resp.Status, body, err)
+	if err != nil {
+		s.t.Fatalf("%s of %s: %s %v", path, service, resp.Status, err)
 	}
-	var answer map[string]any
 	if err := json.Unmarshal(body, &answer); err != nil {
-		s.t.Fatalf("%s of %s: %s: %v", path, service, body, err)
+		s.t.Fatalf("%s of %s: %s %s: %v", path, service, resp.Status, body, err)
 	}
-	return answer
+	return resp.StatusCode, answer
+}
+
+// fresh waits until service-a has an answer of service-b's: on a busy machine the first ones may take longer than it waits for one.
+func (s *stack) fresh() {
+	s.t.Helper()
+	const within = 30 * time.Second
+	for deadline := time.Now().Add(within); ; time.Sleep(100 * time.Millisecond) {
+		status, answer := s.answer("service-a", "5000", "/work?key=first")
+		if status == http.StatusOK && answer["stale"] == false {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("service-a has no answer of service-b's after %v: %d %v", within, status, answer)
+		}
+	}
 }
 
 // The services run in containers as they do without: images of nothing but a static binary, nothing to write to but the database's volume, no privileges, limits.
@@ -156,9 +180,7 @@ func TestTheComposeStack(t *testing.T) {
 			t.Errorf("%s runs as %q with %+v", service, h.Config.User, c)
 		}
 	}
-	if a := s.ask("service-a", "5000", "/work?key=first"); a["stale"] != false {
-		t.Errorf("service-a has no answer of service-b's: %v", a)
-	}
+	s.fresh()
 	before, _ := s.ask("service-b", "5001", "/work?key=kept")["orders"].([]any)
 	s.do("rm", "-sf", "service-b")
 	s.do("up", "-d", "service-b")

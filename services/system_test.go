@@ -186,7 +186,7 @@ func TestStartsFast(t *testing.T) {
 			}
 		}
 		t.Logf("%s listens after %v", name, fastest)
-		if fastest > 250*time.Millisecond { // 50 ms on an idle machine; the tests of other packages run beside this one
+		if fastest > time.Second { // 50 ms on an idle machine
 			t.Errorf("%s listens after %v at the fastest", name, fastest)
 		}
 	}
