@@ -95,10 +95,11 @@ func (h *hosts) drop(e ender) {
 
 // end lets no more helpers in, ends those there are, and removes what was made for them.
 func (h *hosts) end(ctx context.Context) error {
+	closed := h.close(ctx)
 	h.mu.Lock()
 	unsettled := h.unsettled
 	h.mu.Unlock()
-	return errors.Join(h.close(ctx), endOurs(ctx, h.engine, h.id, unsettled))
+	return errors.Join(closed, endOurs(ctx, h.engine, h.id, unsettled))
 }
 
 // cutShort notes of an error in asking an engine for something whether it may come to be all the same.

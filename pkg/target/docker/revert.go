@@ -35,17 +35,22 @@ func RevertEnvironment(ctx context.Context, data json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	ends := []func() error{func() error { return endOurs(ctx, engine, l.ID, quiet) }}
-	if l.Project != "" {
-		ends = append(ends, func() error { return endCopy(ctx, engine, l.ID, l.Project, quiet) })
-	}
-	errs := []error{together(len(ends), func(n int) error { return ends[n]() })}
+	errs := []error{endOurs(ctx, engine, l.ID, 0)}
 	for _, id := range l.Ran {
 		if _, err := runAgain(ctx, engine, id); err != nil && !errors.Is(err, target.ErrGone) {
 			errs = append(errs, fmt.Errorf("the container %.12s ran before: %w", id, err))
 		}
 	}
-	return errors.Join(append(errs, engine.Close())...)
+	return errors.Join(append(errs, l.settle(ctx, engine), engine.Close())...)
+}
+
+// settle ends what may still come to be of what was asked for last.
+func (l leftover) settle(ctx context.Context, engine *client.Client) error {
+	ends := []func() error{func() error { return endOurs(ctx, engine, l.ID, quiet) }}
+	if l.Project != "" {
+		ends = append(ends, func() error { return endCopy(ctx, engine, l.ID, l.Project, quiet) })
+	}
+	return together(len(ends), func(n int) error { return ends[n]() })
 }
 
 // runAgain lets a container run that ran before, and verifies that it does or that its restart policy is about to start it. It says whether it had to be started.
