@@ -33,12 +33,14 @@ const (
 // openDoor finds whether the container can be reached in its network, and makes that the way of scrapes and readiness, from ports by which they are told from traffic. An
 // engine in a virtual machine has networks that cannot be reached from here: then there is no such way.
 func (i *instance) openDoor(info container.InspectResponse) error {
-	inside, err := i.insideOf(info)
-	if err != nil || inside == "" || !i.endpoint.Local() {
+	var err error
+	if i.own, err = ownAddresses(); err != nil {
 		return err
 	}
-	i.inside = inside
-	if !i.opens() {
+	if i.inside = i.insideOf(info); i.inside == "" {
+		return nil
+	}
+	if !i.endpoint.Local() || !i.opens() {
 		i.inside = ""
 		return nil
 	}
@@ -62,23 +64,22 @@ func (i *instance) opens() bool {
 }
 
 // insideOf is where the container's http port is in a network in which this machine is known; empty if there is none.
-func (i *instance) insideOf(info container.InspectResponse) (string, error) {
+func (i *instance) insideOf(info container.InspectResponse) string {
 	port, ok := i.httpPort()
 	if !ok {
-		return "", nil
+		return ""
 	}
-	own, err := ownAddresses()
 	networks := info.NetworkSettings.Networks
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		n := networks[name]
-		if n == nil || !slices.ContainsFunc(knownBy(n, own), func(a netip.Addr) bool { return slices.Contains(own, a) }) {
+		if n == nil || !slices.ContainsFunc(knownBy(n, i.own), func(a netip.Addr) bool { return slices.Contains(i.own, a) }) {
 			continue
 		}
 		for _, a := range addresses(n.IPAddress, n.GlobalIPv6Address) {
-			return net.JoinHostPort(a.String(), port.Port()), nil
+			return net.JoinHostPort(a.String(), port.Port())
 		}
 	}
-	return "", err
+	return ""
 }
 
 // ownAddresses are those of this machine.

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ type instance struct {
 
 	front  *forwarder // nil: it is reached at a fixed address
 	fixed  string
-	door   *forwarder // of scrapes and readiness; nil: they go the same way as traffic
+	door   *forwarder   // of scrapes and readiness; nil: they go the same way as traffic
+	own    []netip.Addr // of this machine, when the door was opened
 	spared *target.Ports
 
 	mu     sync.Mutex
@@ -119,7 +121,7 @@ func (i *instance) learn(info container.InspectResponse) int {
 		i.now, _ = i.find(info, port) // nowhere while it does not run, which its callers see
 	}
 	if i.door != nil {
-		i.inside, _ = i.insideOf(info) // nowhere while it does not run
+		i.inside = i.insideOf(info) // nowhere while it does not run
 	}
 	return i.counted + info.RestartCount - i.baseline
 }
