@@ -25,10 +25,7 @@ const resetTries = 3
 
 func (reset) felt(ctx context.Context, on *onLink) (Effect, error) {
 	took, err := on.trip(ctx, tripLimit)
-	for range resetTries - 1 {
-		if err != nil || on.asked.Path != "" {
-			break
-		}
+	for n := 1; n < resetTries && err == nil && on.asked.Path == ""; n++ {
 		took, err = on.trip(ctx, tripLimit)
 	}
 	if ctx.Err() != nil {

@@ -255,14 +255,14 @@ func TestWhatEndsAtOnceDoesNotRunAgain(t *testing.T) {
 		p.remove()
 		must(t, p.engine.VolumeRemove(soonAfter(t), page, true))
 	})
-	id := p.add("web", 1, published, binds(page+":/page"), variable("UNLESS=/page/spoilt"))
+	id := p.add("web", 1, published, binds(page+":/page"), variable("UNLESS=/page/held"))
 	w := begin(t, options(p.name, map[string]spec.Service{"web": service()}))
 	must(t, w.Up(soon(t), w.record))
 	t.Cleanup(func() {
 		wantError(t, w.Down(soonAfter(t)), "web-1 ran before: it was started and has ended again, with exit code 3")
 		must(t, w.Close())
 	})
-	if said, err := w.get("web", "/spoil?file=/page/spoilt"); err != nil || said != "ok" {
+	if said, err := w.get("web", "/hold?in=/page"); err != nil || said != "ok <nil>" {
 		t.Fatalf("%q, %v", said, err)
 	}
 	must(t, p.engine.ContainerKill(soon(t), id, "SIGKILL"))

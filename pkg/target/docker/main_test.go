@@ -76,7 +76,7 @@ func waitTogether() {
 	}
 }
 
-// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names, which /spoil makes.
+// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -114,13 +114,6 @@ func web() {
 	http.HandleFunc("/go", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok ", os.Chdir(r.FormValue("to"))) })
 	http.HandleFunc("/status", tell)
 	http.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 3_000_000)) })
-	http.HandleFunc("/spoil", func(w http.ResponseWriter, r *http.Request) {
-		if err := os.WriteFile(r.FormValue("file"), nil, 0o600); err != nil {
-			fmt.Fprint(w, err)
-			return
-		}
-		fmt.Fprint(w, "ok")
-	})
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		os.Exit(code)
