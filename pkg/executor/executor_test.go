@@ -58,6 +58,42 @@ func TestAServiceThatFallsByItselfHasNoSteadyState(t *testing.T) {
 	l.never("inject hit")
 }
 
+// A fall is the service's own as long as nothing was done to the system, also when the steps have begun, and when it is told late. After an injection or an action it may not be.
+func TestAServiceThatFallsBeforeItIsTouched(t *testing.T) {
+	fall := func(at time.Time) target.Event {
+		return target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1", Time: at}
+	}
+	waiting, late := newLab(t), newLab(t)
+	waiting.hang = "first"
+	waiting.onHang = func() { waiting.events <- fall(time.Now()) }
+	v, _ := waiting.run(t.Context(), labPlan(probeStep("first", ""), faultStep("hit", ms, "first")), Inject)
+	closedWith(t, v, verdict.ExitInconclusive, "unexpected-exit")
+	waiting.never("inject hit")
+
+	before := time.Now()
+	late.onInject = func() { late.events <- fall(before) }
+	v, _ = late.run(t.Context(), labPlan(faultStep("hit", plan.Duration(time.Minute))), Inject)
+	closedWith(t, v, verdict.ExitInconclusive, "unexpected-exit")
+	late.before("inject hit", "revert hit", "down")
+}
+
+func TestAServiceThatFallsWhenItWasTouched(t *testing.T) {
+	hit, acted := newLab(t), newLab(t)
+	fall := func(l *lab) {
+		l.events <- target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1", Time: time.Now()}
+	}
+	hit.onInject = func() { fall(hit) }
+	acted.act = func(context.Context) error { fall(acted); return nil }
+	for _, l := range []*lab{hit, acted} {
+		deed := plan.Step{ID: "deed", When: plan.WhenPass, Action: &plan.Action{}}
+		v, events := l.run(t.Context(), labPlan(deed, faultStep("hit", 10*ms, "deed"), probeStep("holds", "hit")), Inject)
+		open(t, v)
+		if !slices.ContainsFunc(events, func(e journal.Event) bool { return e.Type == journal.FindingNoted }) {
+			t.Error("the fall is not told")
+		}
+	}
+}
+
 // So it is when it falls while something is looked at, or while the traffic is started: what is cut short by that tells nothing, and is no error.
 func TestAServiceThatFallsMeanwhile(t *testing.T) {
 	fall := target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1"}

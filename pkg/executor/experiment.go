@@ -39,7 +39,7 @@ type experiment struct {
 	recoveryTook         time.Duration // from the end of the last fault, if it recovered
 	faults               map[string]*faultRun
 	aborted              sync.Once
-	phase                phaseBox
+	touched              touched
 	clock                *clockWatch
 	starts               starts
 	outside              lookedOver
@@ -61,24 +61,6 @@ func (x *experiment) startsOf(instance string) int {
 	x.starts.mu.Lock()
 	defer x.starts.mu.Unlock()
 	return x.starts.of[instance]
-}
-
-// phaseBox holds the current phase for the goroutine that watches the instances.
-type phaseBox struct {
-	mu   sync.Mutex
-	name journal.PhaseName
-}
-
-func (b *phaseBox) set(name journal.PhaseName) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.name = name
-}
-
-func (b *phaseBox) get() journal.PhaseName {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.name
 }
 
 func newExperiment(p plan.Plan, w *journal.Writer, parts Parts, mode Mode, failRun context.CancelCauseFunc) *experiment {
@@ -257,7 +239,6 @@ func (x *experiment) noteAborted(cause error) {
 }
 
 func (x *experiment) startPhase(name journal.PhaseName) {
-	x.phase.set(name)
 	x.note(journal.PhaseStarted, "", 0, journal.Phase{Name: name})
 }
 

@@ -157,6 +157,7 @@ func (x *experiment) tryInject(ctx context.Context, f *faultRun) (fault.Effect, 
 	if x.mode == WithoutFault {
 		apply = f.fault.Check
 	}
+	x.touched.begin()
 	f.struck = time.Now()
 	effect, err := apply(ctx)
 	if err != nil {

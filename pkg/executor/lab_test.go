@@ -37,7 +37,7 @@ type lab struct {
 	clock                                            Clock
 	hang                                             string // a check that hangs until its context ends
 	answers                                          int    // how many of its looks are answered before
-	onInject                                         func()
+	onInject, onHang                                 func()
 	act, load                                        func(context.Context) error
 	resets                                           []metrics.Reset
 	resetsErr                                        error
@@ -101,6 +101,9 @@ func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics
 func (l *lab) Stop(context.Context) string { l.write("traffic stopped"); return "" }
 func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Window) journal.Observation {
 	if c.ID == l.hang && l.times("look "+c.ID) >= l.answers {
+		if l.onHang != nil {
+			l.onHang()
+		}
 		<-ctx.Done()
 		return journal.Observation{Error: "no answer"}
 	}

@@ -51,6 +51,7 @@ func (x *experiment) carryOut(ctx context.Context, s plan.Step, attempt int) jou
 func (x *experiment) act(ctx context.Context, s plan.Step) error {
 	ctx, cancel := x.stageOf(s, time.Now()).bound(ctx)
 	defer cancel(nil)
+	x.touched.begin()
 	err := x.parts.Act(ctx, x.deps, *s.Action)
 	if err != nil && isOver(context.Cause(ctx)) {
 		return fmt.Errorf("not done when the active phase of %s ended: %w", s.During, err)

@@ -54,6 +54,27 @@ func (x *experiment) watchInstances(context.Context) *watch {
 	return w
 }
 
+// touched is when the system was first touched: by an injection, or by an action of the experiment. It is safe for concurrent use.
+type touched struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (d *touched) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.at.IsZero() {
+		d.at = time.Now()
+	}
+}
+
+// after says whether something that happened at a time was not before that.
+func (d *touched) after(t time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.at.IsZero() && !t.Before(d.at)
+}
+
 // judgeInstance turns an exit that nothing caused on purpose into a finding. Before anything is injected it ends the experiment: a system that falls by
 // itself has no steady state.
 func (x *experiment) judgeInstance(w *watch, e target.Event) {
@@ -67,7 +88,7 @@ func (x *experiment) judgeInstance(w *watch, e target.Event) {
 	if e.Type != target.Exited || e.Expected {
 		return
 	}
-	if phase := x.phase.get(); phase == journal.Method || phase == journal.Recovery {
+	if x.touched.after(e.Time) {
 		x.find("unexpected-exit", e, fmt.Sprintf("%s ended by itself: %s", e.Instance, e.Detail), "")
 		return
 	}

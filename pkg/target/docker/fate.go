@@ -29,6 +29,14 @@ func gaveUp(info container.InspectResponse) bool {
 	return p.IsOnFailure() && p.MaximumRetryCount > 0 && info.RestartCount >= p.MaximumRetryCount && !info.State.Restarting && !info.State.Running
 }
 
+// endOf is when a container ended last, by the clock of this machine.
+func (w *watcher) endOf(info container.InspectResponse) time.Time {
+	if end := engineTime(info.State.FinishedAt); w.env.opts.Endpoint.Local() && !end.IsZero() {
+		return end
+	}
+	return time.Now()
+}
+
 // cause says how an instance ended.
 func cause(e target.Event) string {
 	text := fmt.Sprintf("exit code %d", e.ExitCode)

@@ -168,14 +168,16 @@ func (w *watcher) compare(ctx context.Context) {
 		i.mu.Unlock()
 		runs := info.State.Running && !info.State.Restarting
 		e := target.Event{Time: time.Now(), Service: i.service, Instance: i.name}
+		end := e
+		end.Time = w.endOf(info)
 		switch {
 		case running && again:
-			w.died(ctx, i, e, unknownExit)
+			w.died(ctx, i, end, unknownExit)
 			if runs {
 				w.started(ctx, i, e, start)
 			}
 		case running && !runs:
-			w.died(ctx, i, e, info.State.ExitCode)
+			w.died(ctx, i, end, info.State.ExitCode)
 		case !running && runs && again:
 			w.started(ctx, i, e, start)
 		}
