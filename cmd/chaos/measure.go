@@ -21,7 +21,10 @@ import (
 // load is an experiment's traffic as the executor knows it.
 type load struct{ *traffic.Generator }
 
-func (l load) Stop(ctx context.Context) string { return l.Generator.Stop(ctx).Problem() }
+func (l load) Stop(ctx context.Context) (problem string, missed uint64) {
+	sum := l.Generator.Stop(ctx)
+	return sum.Problem(), sum.Missed
+}
 
 func startLoad(secrets vault) func(context.Context, plan.Plan, target.Environment) (executor.Load, error) {
 	return func(ctx context.Context, p plan.Plan, env target.Environment) (executor.Load, error) {

@@ -94,6 +94,18 @@ func TestAServiceThatFallsWhenItWasTouched(t *testing.T) {
 	}
 }
 
+// What was never sent may be what callers would have fared worst with; what was sent late was still answered.
+func TestTrafficThatWasNotSent(t *testing.T) {
+	l := newLab(t)
+	l.missed = 3
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms), probeStep("holds", "hit")), Inject)
+	closedWith(t, v, verdict.ExitInconclusive, "traffic")
+	l = newLab(t)
+	l.late = "some were sent late"
+	v, _ = l.run(t.Context(), labPlan(faultStep("hit", ms), probeStep("holds", "hit")), Inject)
+	open(t, v)
+}
+
 // So it is when it falls while something is looked at, or while the traffic is started: what is cut short by that tells nothing, and is no error.
 func TestAServiceThatFallsMeanwhile(t *testing.T) {
 	fall := target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1"}

@@ -11,6 +11,7 @@ import (
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/probe"
 	"chaosgate/pkg/target"
+	"chaosgate/pkg/verdict"
 )
 
 // downTimeout bounds taking an environment down, and revertTimeout one attempt to revert a fault: neither may hang for ever on a target that does not answer.
@@ -212,9 +213,15 @@ func unlessCancelled(ctx context.Context, doing string, err error) error {
 func (x *experiment) stopLoad(ctx context.Context, load Load) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
 	defer cancel()
-	if problem := load.Stop(ctx); problem != "" {
-		x.note(journal.FindingNoted, "", 0, journal.Finding{Kind: "traffic", Subject: "traffic", Message: problem})
+	problem, missed := load.Stop(ctx)
+	if problem == "" {
+		return
 	}
+	f := journal.Finding{Kind: "traffic", Subject: "traffic", Message: problem}
+	if missed > 0 { // how callers would have fared with them is not known, and they are missed most when services hang
+		f.Closes = verdict.Inconclusive.String()
+	}
+	x.note(journal.FindingNoted, "", 0, f)
 }
 
 // work is the experiment proper: nothing is injected unless the steady state was met.

@@ -39,6 +39,8 @@ type lab struct {
 	answers                                          int    // how many of its looks are answered before
 	onInject, onHang                                 func()
 	act, load                                        func(context.Context) error
+	missed                                           uint64 // requests that were never sent
+	late                                             string // what is said of requests that were sent late
 	resets                                           []metrics.Reset
 	resetsErr                                        error
 	patience                                         map[string]time.Duration // of the last look of each check
@@ -98,7 +100,13 @@ func (l *lab) Cut()                        { l.write("cut") }
 func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics.Reset, error) {
 	return l.resets, l.resetsErr
 }
-func (l *lab) Stop(context.Context) string { l.write("traffic stopped"); return "" }
+func (l *lab) Stop(context.Context) (string, uint64) {
+	l.write("traffic stopped")
+	if l.missed > 0 {
+		return "the traffic could not keep its rate", l.missed
+	}
+	return l.late, 0
+}
 func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Window) journal.Observation {
 	if c.ID == l.hang && l.times("look "+c.ID) >= l.answers {
 		if l.onHang != nil {

@@ -78,6 +78,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	b.apart()
 	b.timeout()
 	b.feasible()
+	b.sendable()
 	if b.problems.Invalid() {
 		return nil, b.problems
 	}

@@ -413,6 +413,16 @@ func TestWarningsAboutEvidence(t *testing.T) {
 	}
 }
 
+func TestTrafficThatCouldNotBeSent(t *testing.T) {
+	p, problems := built(t, site(), "rate: 50/s", "rate: 500/s")
+	if says := "while service-a hangs, 2500 of its requests are in flight (500/s for 5s each) and more than 2000 are not sent"; p == nil || !strings.Contains(problems, says) {
+		t.Errorf("want a plan and the warning %q, got\n%s", says, problems)
+	}
+	if _, problems := built(t, site(), "rate: 50/s", "rate: 400/s"); strings.Contains(problems, "in-flight") {
+		t.Errorf("as many as there may be: %s", problems)
+	}
+}
+
 // A comparison with the baseline takes ten samples a side that do not overlap, each of two scrapes.
 func TestAComparisonHasItsSamples(t *testing.T) {
 	text := func(check string) string {

@@ -193,6 +193,22 @@ func (b *builder) expected(s scheduler) {
 	b.plan.Expected = b.plan.SteadyFor + max(chain, lastFault+b.plan.Recovery.Takes)
 }
 
+// MaxInFlight is the most requests of one load that are in flight at a time.
+const MaxInFlight = 2000
+
+// InFlight is how many requests of a load are in flight if each hangs until its caller gives up (Little's law).
+func (t Traffic) InFlight() float64 { return math.Ceil(t.Rate * time.Duration(t.Timeout).Seconds()) }
+
+// sendable warns of traffic that could not be sent while a service hangs.
+func (b *builder) sendable() {
+	for i, t := range b.plan.Traffic {
+		if need := t.InFlight(); need > MaxInFlight {
+			b.warn("/traffic/"+strconv.Itoa(i), "in-flight", "give up sooner, with timeout, or send less", "while %s hangs, %.0f of its requests are in flight (%g/s for %v each) and more than %d are not "+
+				"sent; what is not sent leaves the experiment INCONCLUSIVE", t.Service, need, t.Rate, time.Duration(t.Timeout), MaxInFlight)
+		}
+	}
+}
+
 // feasible warns where the traffic cannot give a check the events it needs.
 func (b *builder) feasible() {
 	rate := 0.0

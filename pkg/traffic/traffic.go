@@ -72,12 +72,9 @@ func newTarget(l plan.Traffic, urlOf func(string) (string, error)) (vegeta.Targe
 	return vegeta.Target{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: []byte(l.Body)}, nil
 }
 
-// maxWorkers bounds the requests of one load that are in flight at a time.
-const maxWorkers = 2000
-
-// workers is how many requests a load needs in flight if every one of them hangs until its timeout (Little's law), within the bound.
+// workers is how many requests of a load may be in flight: as many as there are if every one of them hangs until its timeout, within the bound.
 func workers(l plan.Traffic) uint64 {
-	return uint64(min(math.Ceil(l.Rate*time.Duration(l.Timeout).Seconds())+10, maxWorkers))
+	return uint64(min(l.InFlight()+10, plan.MaxInFlight))
 }
 
 func (g *Generator) send(ctx context.Context, l plan.Traffic, t vegeta.Target) {
