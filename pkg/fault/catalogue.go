@@ -68,7 +68,7 @@ func Catalogue() []Kind {
 			Doc:    "Lets each connection over a link carry at most so many bytes per second in each direction.",
 			Params: []Param{{Name: "rate", Type: Rate, Required: true, Min: "1kB/s", Doc: "of each connection and direction"}},
 			Needs:  []target.Capability{target.CanImpair}, Duration: DurationRequired, Link: true,
-			Proof: "the link shows the limit, and traffic passes it meanwhile",
+			Proof: "the link shows the limit, and traffic has to wait for it meanwhile, for a millisecond or longer",
 			Onset: bandwidthOnset,
 			New:   newBandwidth, Revert: revertLink,
 		},

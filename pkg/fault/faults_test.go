@@ -175,6 +175,16 @@ func TestLinkFaultsWithoutTrafficAreNotProven(t *testing.T) {
 	}
 }
 
+// So has a limit that is above what the link carries: nobody had to wait for it.
+func TestALimitThatNobodyHasToWaitFor(t *testing.T) {
+	w := up(t, nil)
+	f, _ := request{fault: "network.bandwidth", service: "a", to: "b", with: map[string]string{"rate": "100MB/s"}}.injected(t, w)
+	w.pid(t)
+	e, err := f.Check(soon(t))
+	wantEffect(t, "check", e, err, false, "a -> b: ", "none of it had to wait for the limit of 100MB/s", "nobody could have felt the fault")
+	wantReverted(t, f)
+}
+
 // So has a fault on HTTP requests that has met other requests only, or connections that speak something else.
 func TestHTTPFaultsThatMeetNoRequestOfTheirs(t *testing.T) {
 	w := up(t, nil)

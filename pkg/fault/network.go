@@ -197,7 +197,7 @@ func (l *onLink) moved(ctx context.Context) (target.LinkStats, error) {
 	now, err := l.linker.Stats(ctx, l.Link, l.id)
 	return target.LinkStats{
 		Connections: now.Connections - l.since.Connections, BytesIn: now.BytesIn - l.since.BytesIn, BytesOut: now.BytesOut - l.since.BytesOut,
-		Packets: now.Packets - l.since.Packets, Changed: now.Changed - l.since.Changed, Missed: now.Missed - l.since.Missed,
+		Limited: now.Limited - l.since.Limited, Packets: now.Packets - l.since.Packets, Changed: now.Changed - l.since.Changed, Missed: now.Missed - l.since.Missed,
 		Requests: now.Requests - l.since.Requests, Hit: now.Hit - l.since.Hit, Foreign: now.Foreign - l.since.Foreign,
 	}, err
 }
@@ -217,6 +217,9 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 	}}
 	if moved.Changed > 0 {
 		e.Readings["packets_changed"] = float64(moved.Changed)
+	}
+	if moved.Limited > 0 {
+		e.Readings["pieces_held_back"] = float64(moved.Limited)
 	}
 	if moved.Requests > 0 {
 		e.Readings["requests"], e.Readings["requests_hit"] = float64(moved.Requests), float64(moved.Hit)
@@ -240,6 +243,8 @@ func (l *onLink) Check(ctx context.Context) (Effect, error) {
 		e.Summary = fmt.Sprintf("%s: no request met %s: %s passed that did not speak HTTP/1.x", l.name(), l.effect.held(), count(moved.Foreign, "connection"))
 	case moved.Hit > 0:
 		e.Summary = fmt.Sprintf("%s: %d of %s met %s", l.name(), moved.Hit, count(moved.Requests, "request"), l.effect.held())
+	case !l.effect.met(moved) && moved.BytesIn+moved.BytesOut > 0:
+		e.Summary = fmt.Sprintf("%s: %s from callers and %s to them passed, and none of it had to wait for %s", l.name(), count(moved.BytesIn, "byte"), count(moved.BytesOut, "byte"), l.effect.held())
 	case !l.effect.met(moved):
 		e.Summary = fmt.Sprintf("%s: no traffic met %s", l.name(), l.effect.held())
 	default:
@@ -283,15 +288,4 @@ func revertLink(ctx context.Context, rt target.Runtime, data json.RawMessage, _ 
 		return err
 	}
 	return restore(ctx, linker, u)
-}
-
-// show writes a time as people read it.
-func show(d time.Duration) string {
-	switch {
-	case d >= 100*time.Millisecond:
-		return d.Round(time.Millisecond).String()
-	case d >= time.Millisecond:
-		return d.Round(100 * time.Microsecond).String()
-	}
-	return d.Round(10 * time.Microsecond).String()
 }

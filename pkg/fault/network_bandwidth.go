@@ -10,7 +10,6 @@ import (
 
 // bandwidth is network.bandwidth: a link carries at most so many bytes per second.
 type bandwidth struct {
-	anyTraffic
 	rate int64
 	text string // as the author wrote it
 }
@@ -50,5 +49,8 @@ func (b bandwidth) felt(ctx context.Context, on *onLink) (Effect, error) {
 	}
 	return e, err
 }
+
+// met says whether anything had to wait: a limit that is above what the link carries is none.
+func (bandwidth) met(moved target.LinkStats) bool { return moved.Limited > 0 }
 
 func (bandwidth) gone(_, _ target.Answer, err error) bool { return err == nil }

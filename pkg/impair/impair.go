@@ -71,6 +71,7 @@ type Counts struct {
 	Bytes       int64 `json:"bytes"`       // of payload, what was sent again included
 	Packets     int64 `json:"packets"`
 	Changed     int64 `json:"changed"` // packets that were dropped, spoiled, doubled, or let overtake
+	Limited     int64 `json:"limited"` // packets that a rate held back for a millisecond or longer, or dropped
 	// Missed is packets that came too fast, or that there were too many of: they passed, or were lost where nothing is to pass.
 	Missed int64 `json:"missed"`
 }

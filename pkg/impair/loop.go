@@ -28,7 +28,7 @@ type loop struct {
 	next   uint64 // number of the next one held
 	bell   int    // an eventfd that ends the loop
 
-	connections, bytes, packets, changed, missed atomic.Int64
+	connections, bytes, packets, changed, limited, missed atomic.Int64
 
 	mu     sync.Mutex
 	err    error
@@ -139,6 +139,9 @@ func (l *loop) count(p packet, v verdict) {
 	if v.changed {
 		l.changed.Add(1)
 	}
+	if v.limited {
+		l.limited.Add(1)
+	}
 }
 
 // letGo accepts what is due by a time.
@@ -184,7 +187,9 @@ func (l *loop) failure() error {
 }
 
 func (l *loop) counts() Counts {
-	return Counts{Connections: l.connections.Load(), Bytes: l.bytes.Load(), Packets: l.packets.Load(), Changed: l.changed.Load(), Missed: l.missed.Load()}
+	return Counts{
+		Connections: l.connections.Load(), Bytes: l.bytes.Load(), Packets: l.packets.Load(), Changed: l.changed.Load(), Limited: l.limited.Load(), Missed: l.missed.Load(),
+	}
 }
 
 // stop ends the loop, which lets go what it holds, and waits for it. It is idempotent.

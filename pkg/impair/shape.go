@@ -13,12 +13,14 @@ type verdict struct {
 	corrupt bool
 	twice   bool
 	changed bool // dropped, corrupted, doubled or let overtake
+	limited bool // held back by the rate for as long as anybody could notice, or dropped for it
 }
 
 // Limits of what a shaper remembers.
 const (
 	maxBacklog = 4 * time.Second // a packet for a slow connection that would begin later than this is dropped, as a full queue does
 	flowsKept  = 4096            // connections that are remembered in any case
+	noticeable = time.Millisecond
 )
 
 // shaper decides what becomes of packets. It is pure, but for its random numbers: time is given to it.
@@ -65,10 +67,11 @@ func (s *shaper) decide(p packet, now time.Duration) verdict {
 	if s.Rate > 0 && p.payload > 0 {
 		begin := max(now, c.free)
 		if begin-now > maxBacklog {
-			return verdict{drop: true}
+			return verdict{drop: true, limited: true}
 		}
 		c.free = begin + seconds(float64(p.payload)/float64(s.Rate))
 		v.at += c.free - now
+		v.limited = c.free-now >= noticeable
 	}
 	v.at = max(v.at, c.last)
 	c.last = v.at

@@ -52,11 +52,11 @@ func TestRates(t *testing.T) {
 		now  time.Duration
 		want verdict
 	}{
-		{"the first takes its time", one, 0, verdict{at: 100 * time.Millisecond}},
-		{"the second waits for it", one, 0, verdict{at: 200 * time.Millisecond}},
+		{"the first takes its time", one, 0, verdict{at: 100 * time.Millisecond, limited: true}},
+		{"the second waits for it", one, 0, verdict{at: 200 * time.Millisecond, limited: true}},
 		{"one without payload does not overtake", empty, 0, verdict{at: 200 * time.Millisecond}},
-		{"another connection", another, 0, verdict{at: 100 * time.Millisecond}},
-		{"later there is room", one, time.Second, verdict{at: 1100 * time.Millisecond}},
+		{"another connection", another, 0, verdict{at: 100 * time.Millisecond, limited: true}},
+		{"later there is room", one, time.Second, verdict{at: 1100 * time.Millisecond, limited: true}},
 		{"one without payload passes", empty, 2 * time.Second, verdict{at: 2 * time.Second}},
 	} {
 		if got := s.decide(c.p, c.now); got != c.want {
@@ -71,6 +71,25 @@ func TestRates(t *testing.T) {
 	}
 	if want := 100 - 41; dropped != want { // four seconds' worth, and the one that begins right then
 		t.Errorf("%d of 100 were dropped, want %d", dropped, want)
+	}
+}
+
+// What a rate holds back for less than anybody notices was not limited, until so much comes at once that it is.
+func TestARateThatIsAboveWhatComes(t *testing.T) {
+	s := newShaper(Fault{Rate: 1_000_000}, 1) // a packet takes 100 µs
+	for n := range 100 {
+		if v := s.decide(one, time.Duration(n)*time.Millisecond); v.limited || v.drop {
+			t.Fatalf("packet %d: %+v", n, v)
+		}
+	}
+	var limited int
+	for range 12 {
+		if s.decide(one, time.Second).limited {
+			limited++
+		}
+	}
+	if limited != 3 { // the tenth is the first that has a millisecond before it is through
+		t.Errorf("%d of a burst of 12 were limited, want 3", limited)
 	}
 }
 

@@ -76,8 +76,9 @@ func (f LinkFault) Beside(name string, on map[string]LinkFault) error {
 // LinkStats is what a link has carried for its callers; round trips are not in it.
 type LinkStats struct {
 	Connections int64 `json:"connections"`
-	BytesIn     int64 `json:"bytes_in"`  // from the caller
-	BytesOut    int64 `json:"bytes_out"` // to the caller
+	BytesIn     int64 `json:"bytes_in"`          // from the caller
+	BytesOut    int64 `json:"bytes_out"`         // to the caller
+	Limited     int64 `json:"limited,omitempty"` // pieces of it that a limit on the bandwidth held back for a millisecond or longer
 	// Where the target deals with packets: how many the fault met, how many of them were lost, changed, let overtake or doubled, and how many passed by because there were too many.
 	Packets int64 `json:"packets,omitempty"`
 	Changed int64 `json:"changed,omitempty"`

@@ -237,7 +237,7 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 	}
 	return target.LinkStats{
 		Connections: in.Connections, BytesIn: in.Bytes, BytesOut: out.Bytes,
-		Packets: in.Packets + out.Packets, Changed: in.Changed + out.Changed, Missed: in.Missed + out.Missed,
+		Packets: in.Packets + out.Packets, Changed: in.Changed + out.Changed, Limited: in.Limited + out.Limited, Missed: in.Missed + out.Missed,
 	}, nil
 }
 

@@ -211,12 +211,18 @@ func TestFaultsOnALink(t *testing.T) {
 		if took, failed := p.asks("other", back); failed != "" {
 			t.Errorf("%s: the call of another met %q after %v", name, failed, took)
 		}
-		if n, err := p.Stats(soon(t), webToBack, name); err != nil || n.BytesIn == 0 {
+		if n, err := p.Stats(soon(t), webToBack, name); err != nil || n.BytesIn == 0 || n.Limited > 0 != (name == "starved") {
 			t.Errorf("%s: counted %+v, %v", name, n, err)
 		}
 		must(t, p.Restore(soon(t), webToBack, name))
 		eventually(t, "calls are answered again", func() bool { _, failed := p.asks("web", back); return failed == "" })
 	}
+	must(t, p.Impair(soon(t), webToBack, "wide", target.LinkFault{Bandwidth: 100_000_000}))
+	p.fastest("web", back)
+	if n, err := p.Stats(soon(t), webToBack, "wide"); err != nil || n.BytesIn == 0 || n.BytesOut == 0 || n.Limited > 0 {
+		t.Errorf("nobody has to wait for a limit that is so high: %+v, %v", n, err)
+	}
+	must(t, p.Restore(soon(t), webToBack, "wide"))
 	for _, name := range []string{"one", "two"} {
 		must(t, p.Impair(soon(t), webToBack, name, target.LinkFault{Latency: target.Duration(50 * time.Millisecond)}))
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/target"
@@ -15,6 +16,7 @@ import (
 type conn struct {
 	near, far *net.TCPConn // far is nil if web carries it
 	in, out   atomic.Int64 // bytes from the caller, to the caller
+	limited   atomic.Int64 // pieces that a limit on the bandwidth held back
 	halves    sync.WaitGroup
 	ours      bool             // a round trip of this program, which is no traffic
 	web       *intercept.Proxy // what carries it instead of the chain, under a fault on HTTP requests
@@ -37,6 +39,7 @@ func (c *conn) addTo(s target.LinkStats) target.LinkStats {
 	if !c.ours {
 		s.BytesIn += c.in.Load()
 		s.BytesOut += c.out.Load()
+		s.Limited += c.limited.Load()
 	}
 	return s
 }
@@ -68,6 +71,7 @@ type half struct {
 	net.Conn
 	peer   *net.TCPConn
 	count  *atomic.Int64 // of a read half
+	limit  limit         // of a read half
 	ended  func()        // of a write half
 	broken bool
 }
@@ -75,7 +79,33 @@ type half struct {
 func (h *half) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
 	h.count.Add(int64(n))
+	h.limit.pass(n, time.Now())
 	return n, err
+}
+
+// limit counts what a limit on the bandwidth holds back in one direction of a connection. It is used by one goroutine.
+type limit struct {
+	rate    *atomic.Int64 // of the link, in bytes per second; 0 is none
+	limited *atomic.Int64
+	free    time.Time // when what has come before is through
+}
+
+// noticeable is how long something is held back at least, to count as that.
+const noticeable = time.Millisecond
+
+// pass counts a piece that is held back: it waits for those before it, and then takes its own time.
+func (l *limit) pass(n int, now time.Time) {
+	rate := l.rate.Load()
+	if rate == 0 || n == 0 {
+		return
+	}
+	if l.free.Before(now) {
+		l.free = now
+	}
+	l.free = l.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	if l.free.Sub(now) >= noticeable {
+		l.limited.Add(1)
+	}
 }
 
 // The buffer of a direction: small as long as little comes at a time, as on the hundreds of connections that wait for their next request, and as large as io.Copy's

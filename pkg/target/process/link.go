@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -40,6 +41,8 @@ type link struct {
 	conns  sync.WaitGroup // one for the listener, one a connection
 
 	changing sync.Mutex // one change at a time
+
+	rate atomic.Int64 // the lowest limit on the bandwidth, in bytes per second; 0 is none
 
 	mu     sync.Mutex
 	faults map[string]target.LinkFault
@@ -112,8 +115,8 @@ func (l *link) serve(near *net.TCPConn) {
 	if web != nil {
 		web.Carry(near, to)
 	} else {
-		l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
-		l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
+		l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in, limit: limit{rate: &l.rate, limited: &c.limited}}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
+		l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out, limit: limit{rate: &l.rate, limited: &c.limited}}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
 		c.wait()
 	}
 	l.remove(c)

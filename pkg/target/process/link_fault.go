@@ -83,7 +83,18 @@ func (l *link) set(name string, f target.LinkFault) (err error) {
 		}
 	}
 	l.faults[name] = f
+	l.rate.Store(lowestRate(l.faults))
 	return nil
+}
+
+// lowestRate is the lowest limit on the bandwidth among faults, in bytes per second; 0 if there is none.
+func lowestRate(faults map[string]target.LinkFault) (lowest int64) {
+	for _, f := range faults {
+		if f.Bandwidth > 0 && (lowest == 0 || f.Bandwidth < lowest) {
+			lowest = f.Bandwidth
+		}
+	}
+	return lowest
 }
 
 // unset forgets a fault and answers it; with it what carries connections for it, if it is one on HTTP requests.
@@ -92,6 +103,7 @@ func (l *link) unset(name string) (f target.LinkFault, web *intercept.Proxy, ok 
 	defer l.mu.Unlock()
 	f, ok = l.faults[name]
 	delete(l.faults, name)
+	l.rate.Store(lowestRate(l.faults))
 	if f.HTTP.On() {
 		web, l.web = l.web, nil
 	}
