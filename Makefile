@@ -25,7 +25,7 @@ test:
 
 race:
 	CGO_ENABLED=1 go build -race $(RACE) # on all processors: -p 1 is for tests, that measure, and would be for this as well
-	CGO_ENABLED=1 go test -p 1 -timeout 30m -race $(RACE)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=50 go test -p 1 -timeout 30m -race $(RACE) # every process waits a second at its end otherwise, for reports of races that are being written
 
 fuzz: ## every fuzz target there is
 	.ci/fuzz $(FUZZTIME) '$(FUZZ)'
