@@ -42,7 +42,7 @@ func leftovers(ctx context.Context, reports string) ([]leftover, error) {
 			left = append(left, leftover{Run: r, pending: pending})
 		default:
 			if err := forget(r); err != nil {
-				return nil, fmt.Errorf("forget the earlier run %s: %w", r.ID, err)
+				return nil, err
 			}
 		}
 	}
@@ -84,7 +84,10 @@ func rollBack(ctx context.Context, say func(string), l leftover) error {
 
 // forget removes what a dead run with nothing left to undo has on disk beside its reports: the programs that were copied for it, and its entry in the registry.
 func forget(r guard.Run) error {
-	return errors.Join(removePrograms(r.Programs), r.Forget())
+	if err := errors.Join(removePrograms(r.Programs), r.Forget()); err != nil {
+		return cannot(textNotForgottenHint, textNotForgotten, r.ID, err)
+	}
+	return nil
 }
 
 // refuseOver says that earlier runs have to be rolled back first, or does that if the user said so.

@@ -37,7 +37,7 @@ func rollbackCommand(sys system) *cobra.Command {
 func rollbackAll(ctx context.Context, sys system, reports string) error {
 	left, err := leftovers(ctx, reports)
 	if err != nil {
-		return cannot("", "%w", err)
+		return err
 	}
 	if len(left) == 0 {
 		fmt.Fprintf(sys.stdout, textNothingToUndo, sys.shown(reports))

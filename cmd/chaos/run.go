@@ -221,7 +221,7 @@ func (r running) prepare(ctx context.Context, out *feed) (built, error) {
 	}
 	left, err := leftovers(ctx, r.reports)
 	if err != nil {
-		return none, cannot("", "%w", err)
+		return none, err
 	}
 	if err := refuseOver(ctx, r.sys, func(text string) { r.tell(out, text) }, left, r.flags.rollbackMode()); err != nil {
 		return none, err

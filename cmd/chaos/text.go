@@ -224,6 +224,8 @@ const (
 	textUndone           = "undone: %s"
 	textRollbackFailed   = "run %s could not be rolled back: %w"
 	textNothingToUndo    = "nothing is left to undo in %s\n"
+	textNotForgotten     = "nothing is left to undo of run %s, but not all that it has on disk could be removed: %w"
+	textNotForgottenHint = "remove that yourself: nobody needs it any more"
 
 	textRollingBackEarlier = "rolling back the earlier run %s"
 )
