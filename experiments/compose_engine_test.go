@@ -184,11 +184,11 @@ type underway struct {
 	ended   chan struct{}
 }
 
-// begin starts a run.
-func (e *engine) begin(c composed, file string) underway {
+// begin starts a run, which does not outlive the test.
+func (c composed) begin(file string, more ...string) underway {
 	c.t.Helper()
 	u := underway{reports: c.t.TempDir(), said: &bytes.Buffer{}, ended: make(chan struct{})}
-	u.cmd = exec.Command(c.program, "run", file, "--env", "compose", "--reports", u.reports)
+	u.cmd = exec.Command(c.program, append([]string{"run", file, "--env", c.environment, "--reports", u.reports}, more...)...)
 	u.cmd.Dir, u.cmd.Stdout, u.cmd.Stderr = "..", u.said, u.said
 	if err := u.cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -309,7 +309,7 @@ func TestTheEngineEnds(t *testing.T) {
 			}
 			c := c
 			c.t = t
-			u := e.begin(c, c.experiment(k.fault, "20s"))
+			u := c.begin(c.experiment(k.fault, "20s"))
 			e.until("the fault is felt", func() bool { return !u.at(journal.FaultActive).IsZero() })
 			e.end(k.signal)
 			if k.back {
@@ -382,7 +382,7 @@ func (k engineEnd) String() string {
 // endAt ends the engine in a run, and answers how that ended.
 func (e *engine) endAt(c composed, k engineEnd) string {
 	c.t.Helper()
-	u := e.begin(c, c.experiment(k.fault, "2s"))
+	u := c.begin(c.experiment(k.fault, "2s"))
 	time.Sleep(k.after)
 	e.end(k.signal)
 	gone := time.Now()

@@ -39,6 +39,13 @@ func (r running) finish(s *session, out *feed, failed, left error) error {
 	return exitWith(v.ExitCode())
 }
 
+// tellAfter says what --quiet does not want to hear once the run is finished: the view has ended by then.
+func (r running) tellAfter(text string) {
+	if !r.flags.quiet {
+		fmt.Fprintln(r.talk, text)
+	}
+}
+
 // notOpen is the exit code of a run that something else went wrong with: that of a closed gate stays as it is.
 func notOpen(v verdict.Verdict) int {
 	if code := v.ExitCode(); code != verdict.ExitOpen {

@@ -143,15 +143,16 @@ func (r running) run() error {
 	if err != nil {
 		return early(ctx, err)
 	}
-	started, err := r.standUp(ctx, func(text string) { r.tell(out, text) })
+	tell := func(text string) { r.tell(out, text) }
+	started, err := r.standUp(ctx, tell)
 	if err != nil {
 		return early(ctx, errors.Join(err, services.remove()))
 	}
 	s, err := r.begin(ctx, out, services.dir)
 	if err != nil {
-		return early(ctx, r.standDown(started, out.say, cannot("", textCannotStart, errors.Join(err, services.remove()))))
+		return early(ctx, r.standDown(started, tell, cannot("", textCannotStart, errors.Join(err, services.remove()))))
 	}
-	r.tell(out, r.opening(s.id))
+	tell(r.opening(s.id))
 	go s.guards.watch(cancel)
 	failed := make(chan error, 1)
 	go func() {
@@ -159,8 +160,7 @@ func (r running) run() error {
 	}()
 	select {
 	case err := <-failed:
-		err = r.finish(s, out, err, services.remove())
-		return r.standDown(started, func(text string) { r.tell(out, text) }, err)
+		return r.standDown(started, r.tellAfter, r.finish(s, out, err, services.remove()))
 	case signal := <-signals.again:
 		if started != nil {
 			out.say(fmt.Sprintf(textUpLeft, r.input.environment))
