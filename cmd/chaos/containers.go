@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -120,6 +122,23 @@ func folderOf(in input) string {
 		return ""
 	}
 	return filepath.Dir(composeFile(in))
+}
+
+// holdProject keeps others on this machine away from an environment's Compose project.
+func holdProject(ctx context.Context, sys system, in input) (free func(), err error) {
+	endpoint, err := docker.FindEndpoint(sys.env)
+	if err != nil {
+		return nil, err
+	}
+	project, err := projectOf(in, sys.env)
+	if err != nil {
+		return nil, err
+	}
+	free, err = endpoint.Hold(ctx, project)
+	if errors.Is(err, docker.ErrInUse) {
+		return nil, cannot(textInUseHint, textInUse, in.environment, project)
+	}
+	return free, err
 }
 
 func composeStack(sys system, in input) (stack, error) {

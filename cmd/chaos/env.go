@@ -24,35 +24,47 @@ func envCommand(sys system) *cobra.Command {
 	var volumes bool
 	c.PersistentFlags().StringVar(&s.config, "config", "", textConfigFlag)
 	c.PersistentFlags().StringVarP(&s.env, "env", "e", "", textEnvFlag)
-	sub := func(use, short string, do func(context.Context, stack) error) *cobra.Command {
+	sub := func(use, short string, do func(context.Context, input, stack) error) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, Args: noArguments(use), RunE: sure(func(c *cobra.Command, _ []string) error {
-			of, err := stackOf(sys, s)
+			in, of, err := stackOf(sys, s)
 			if err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			return do(ctx, of)
+			return do(ctx, in, of)
 		})}
 	}
-	down := sub("down", textEnvDownShort, func(ctx context.Context, of stack) error {
+	down := sub("down", textEnvDownShort, alone(sys, func(ctx context.Context, of stack) error {
 		if volumes {
 			return of.Down(ctx, sys.stderr, "--volumes")
 		}
 		return of.Down(ctx, sys.stderr)
-	})
+	}))
 	down.Flags().BoolVar(&volumes, "volumes", false, textVolumesFlag)
 	c.AddCommand(
-		sub("up", textEnvUpShort, func(ctx context.Context, of stack) error {
+		sub("up", textEnvUpShort, alone(sys, func(ctx context.Context, of stack) error {
 			if err := of.Up(ctx, sys.stderr); err != nil {
 				return err
 			}
 			return showStatus(ctx, sys, of)
-		}),
+		})),
 		down,
-		sub("status", textEnvStatusShort, func(ctx context.Context, of stack) error { return showStatus(ctx, sys, of) }),
+		sub("status", textEnvStatusShort, func(ctx context.Context, _ input, of stack) error { return showStatus(ctx, sys, of) }),
 	)
 	return c
+}
+
+// alone does something to an environment on which nobody else is at work, and keeps others away from it meanwhile: no run has its containers started or ended under it.
+func alone(sys system, do func(context.Context, stack) error) func(context.Context, input, stack) error {
+	return func(ctx context.Context, in input, of stack) error {
+		free, err := in.kind.hold(ctx, sys, in)
+		if err != nil {
+			return err
+		}
+		defer free()
+		return do(ctx, of)
+	}
 }
 
 func noArguments(name string) cobra.PositionalArgs {
@@ -65,18 +77,19 @@ func noArguments(name string) cobra.PositionalArgs {
 }
 
 // stackOf finds the environment, which must be one that runs on its own.
-func stackOf(sys system, s selection) (stack, error) {
+func stackOf(sys system, s selection) (input, stack, error) {
 	in, err := loadEnvironment(sys, s)
 	if err != nil {
-		return nil, err
+		return in, nil, err
 	}
 	if err := in.refuse(sys); err != nil {
-		return nil, err
+		return in, nil, err
 	}
 	if in.kind.stack == nil {
-		return nil, usage(textNoStackHint, textNoStack, in.environment)
+		return in, nil, usage(textNoStackHint, textNoStack, in.environment)
 	}
-	return in.kind.stack(sys, in)
+	of, err := in.kind.stack(sys, in)
+	return in, of, err
 }
 
 // showStatus lists the instances. One that is not ready makes it a failure, so that a script can wait for it.

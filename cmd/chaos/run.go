@@ -143,6 +143,11 @@ func (r running) run() error {
 	if err != nil {
 		return early(ctx, err)
 	}
+	free, err := r.hold(ctx)
+	if err != nil {
+		return early(ctx, errors.Join(err, services.remove()))
+	}
+	defer free()
 	tell := func(text string) { r.tell(out, text) }
 	started, err := r.standUp(ctx, tell)
 	if err != nil {

@@ -29,15 +29,16 @@ type targetKind struct {
 	shared bool // experiments find the environment as it is, unless each is to have one of its own: running.apart
 	// stack is how people start and end such an environment; nil if each experiment does that itself.
 	stack func(sys system, in input) (stack, error)
+	// hold keeps other runs, and whoever would start or end it, away from such an environment until free is called; nil where stack is.
+	hold func(ctx context.Context, sys system, in input) (free func(), err error)
 }
 
 // stack is an environment that runs on its own. What its tools say goes to out.
 type stack interface {
 	Up(ctx context.Context, out io.Writer) error
 	Down(ctx context.Context, out io.Writer, more ...string) error
-	// There says whether anything of it is there, be it running or not. DownUnused ends it unless a run is at work on it.
+	// There says whether anything of it is there, be it running or not.
 	There(ctx context.Context) (bool, error)
-	DownUnused(ctx context.Context, out io.Writer) error
 	Status(ctx context.Context) ([]docker.Standing, error)
 }
 

@@ -165,6 +165,8 @@ const (
 	textUpLeft        = "environment %[1]s is left running: when nothing is left to undo, `chaos env down --env %[1]s` ends it"
 	textCannotUp      = "environment %s could not be started: %w"
 	textCannotDown    = "environment %s could not be ended: %w"
+	textInUse         = "environment %s: a run of this machine is at work on the Compose project %q, or somebody starts or ends it"
+	textInUseHint     = "wait until that has ended, or end the run with ^C"
 	textDownHint      = "end it with `chaos env down --env %s`"
 
 	textNoStack      = "environment %s is started by each experiment for itself: there is nothing to start, end or show"

@@ -24,6 +24,14 @@ func (r running) checkUp() error {
 	return nil
 }
 
+// hold keeps others away from an environment that experiments share, until free is called: between two experiments, and while it is started or ended, as well.
+func (r running) hold(ctx context.Context) (free func(), err error) {
+	if r.input.kind.hold == nil || r.apart() {
+		return func() {}, nil
+	}
+	return r.input.kind.hold(ctx, r.sys, r.input)
+}
+
 // standUp starts the environment if that was asked for and nothing of it is there, and answers what it has started; nil is nothing. What is there is left as it is: it is
 // somebody else's, and theirs to end.
 func (r running) standUp(ctx context.Context, say func(string)) (stack, error) {
@@ -81,7 +89,7 @@ func (r running) standDown(of stack, say func(string), err error) error {
 func (r running) end(of stack, say func(string)) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := of.DownUnused(ctx, sayer(say)); err != nil {
+	if err := of.Down(ctx, sayer(say)); err != nil {
 		return dirty(fmt.Sprintf(textDownHint, r.input.environment), textCannotDown, r.input.environment, err)
 	}
 	return nil

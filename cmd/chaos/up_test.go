@@ -28,8 +28,7 @@ func (f *fakeStack) Down(context.Context, io.Writer, ...string) error {
 	f.did = append(f.did, "down")
 	return f.endErr
 }
-func (f *fakeStack) DownUnused(ctx context.Context, out io.Writer) error { return f.Down(ctx, out) }
-func (f *fakeStack) Status(context.Context) ([]docker.Standing, error)   { return nil, nil }
+func (f *fakeStack) Status(context.Context) ([]docker.Standing, error) { return nil, nil }
 
 // What --up has started it ends, and nothing else; whatever fails, the exit code says what is left.
 func TestUp(t *testing.T) {

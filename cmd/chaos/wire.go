@@ -33,7 +33,7 @@ func targetKinds() []targetKind {
 		undo: process.UndoKind, revert: process.RevertEnvironment, attach: process.Attach,
 	}, {
 		name: docker.RuntimeName, can: docker.Capabilities(), check: checkContainers, open: openContainers,
-		undo: docker.UndoKind, revert: docker.RevertEnvironment, attach: attachContainer, shared: true, stack: composeStack,
+		undo: docker.UndoKind, revert: docker.RevertEnvironment, attach: attachContainer, shared: true, stack: composeStack, hold: holdProject,
 	}}
 }
 

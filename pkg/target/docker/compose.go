@@ -36,7 +36,7 @@ func (s Stack) Up(ctx context.Context, out io.Writer) error {
 	})
 }
 
-// Down ends the project with Compose. Its volumes are kept, unless more ("--volumes") says otherwise.
+// Down ends the project with Compose, whoever is at work on it: the caller is to have it by Hold. Its volumes are kept, unless more ("--volumes") says otherwise.
 func (s Stack) Down(ctx context.Context, out io.Writer, more ...string) error {
 	return s.compose(ctx, out, append([]string{"down"}, more...)...)
 }
@@ -57,19 +57,6 @@ func (s Stack) There(ctx context.Context) (there bool, err error) {
 		return err
 	})
 	return there, err
-}
-
-// DownUnused ends the project with Compose, unless a run of this machine is at work on it.
-func (s Stack) DownUnused(ctx context.Context, out io.Writer) error {
-	engine, info, err := s.Endpoint.meet(ctx)
-	if err != nil {
-		return err
-	}
-	lock, err := lockProject(info.ID, s.Project)
-	if err != nil {
-		return errors.Join(err, engine.Close())
-	}
-	return errors.Join(s.Down(ctx, out), lock.Close(), engine.Close())
 }
 
 // Standing is how one instance of a project fares.

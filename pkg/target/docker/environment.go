@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -20,9 +19,7 @@ type Environment struct {
 	events *target.EventQueue
 
 	engine    *client.Client
-	engineID  string
-	cpus      int // of the engine's machine
-	lock      *os.File
+	cpus      int           // of the engine's machine
 	instances []*instance   // sorted by service and number
 	since     time.Time     // when Up began, by the engine's clock
 	heard     time.Time     // by that clock, what happened before this is no news
@@ -178,10 +175,6 @@ func (e *Environment) Down(ctx context.Context) error {
 	}
 	for _, i := range e.instances {
 		errs = append(errs, i.close()) // by which it was seen whether they are ready
-	}
-	if e.lock != nil {
-		errs = append(errs, e.lock.Close())
-		e.lock = nil
 	}
 	e.events.Close()
 	return errors.Join(errs...)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -119,18 +120,26 @@ func TestNotReadyInTime(t *testing.T) {
 	wantError(t, w.Up(soon(t), w.record), "web-1 was not ready within 300ms", "it wrote nothing")
 }
 
-// Two runs on one project would take each other's faults for their own.
+// Two runs on one project would take each other's faults for their own. Whoever has it has it alone, until it is let go of, and no other project.
 func TestOneRunAtATime(t *testing.T) {
 	t.Parallel()
-	p := newProject(t)
-	p.add("web", 1, published)
-	w := p.world("web")
-	again := begin(t, options(p.name, map[string]spec.Service{"web": service()}))
-	wantError(t, again.Up(soon(t), again.record), "another run is at work on it")
-	must(t, w.Down(soon(t)))
-	third := begin(t, options(p.name, map[string]spec.Service{"web": service()}))
-	must(t, third.Up(soon(t), third.record))
-	must(t, third.Down(soon(t)))
+	dial(t)
+	endpoint, err := FindEndpoint(os.Getenv)
+	must(t, err)
+	project := fmt.Sprintf("chaos-test-%d-held", os.Getpid())
+	for range 2 {
+		free, err := endpoint.Hold(soon(t), project)
+		must(t, err)
+		if _, err := endpoint.Hold(soon(t), project); !errors.Is(err, ErrInUse) {
+			t.Errorf("held twice: %v", err)
+		}
+		other, err := endpoint.Hold(soon(t), project+"-2")
+		must(t, err)
+		other()
+		free()
+	}
+	_, err = Endpoint{Host: "unix:///nowhere/docker.sock"}.Hold(soon(t), project)
+	wantError(t, err, "the Docker engine at unix:///nowhere/docker.sock")
 }
 
 // A port that the engine chooses changes with each start; callers keep their address.

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -10,8 +11,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockProject keeps other runs on this machine away from a project of an engine, by the engine's own id: their faults would be taken for this run's. The lock ends with
-// the process, and lies in the one folder that all users of a machine share.
+// ErrInUse means that somebody else on this machine has a project: a run is at work on it, or it is being started or ended.
+var ErrInUse = errors.New("a run of this machine is at work on it")
+
+// Hold keeps all others on this machine who ask for it away from a Compose project of the engine, until free is called or this process ends: an environment itself asks for
+// nothing. Two runs would take each other's faults for their own. The error is ErrInUse if somebody else has it; that is not waited for.
+func (e Endpoint) Hold(ctx context.Context, project string) (free func(), err error) {
+	engine, info, err := e.meet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.Close(); err != nil {
+		return nil, err
+	}
+	f, err := lockProject(info.ID, project)
+	if err != nil {
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// lockProject locks a project by its engine's own id. The lock ends with the process, and lies in the one folder that all users of a machine share.
 func lockProject(engine, project string) (*os.File, error) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(engine + "\x00" + project)) // never fails
@@ -24,7 +44,7 @@ func lockProject(engine, project string) (*os.File, error) {
 		return f, nil
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errors.New("another run is at work on it")
+		err = ErrInUse
 	}
 	return nil, errors.Join(fmt.Errorf("lock the Compose project %q: %w", project, err), f.Close())
 }

@@ -26,7 +26,8 @@ type leftover struct {
 }
 
 // Up implements target.Environment: it finds the project's containers, all of which must run and be ready. What it records is the undo of the helpers that faults may
-// need, and of what they may leave down: the project itself was there before and is as it was afterwards. An experiment's own is started first, and its end recorded.
+// need, and of what they may leave down: the project itself was there before and is as it was afterwards. That nobody else works on it meanwhile is the caller's to see to, by
+// Hold. An experiment's own is started first, and its end recorded.
 func (e *Environment) Up(ctx context.Context, record target.RecordUndo) error {
 	err := e.up(ctx, record)
 	if err == nil {
@@ -59,12 +60,9 @@ func (e *Environment) up(ctx context.Context, record target.RecordUndo) error {
 	return nil
 }
 
-// take finds the project that is there, and keeps other runs away from it.
+// take finds the project that is there.
 func (e *Environment) take(ctx context.Context, record target.RecordUndo) (err error) {
 	if e.instances, err = e.containers(ctx); err != nil {
-		return err
-	}
-	if e.lock, err = lockProject(e.engineID, e.opts.Project); err != nil {
 		return err
 	}
 	return e.record(record)
@@ -100,7 +98,7 @@ func (e *Environment) meet(ctx context.Context) error {
 		return err
 	}
 	there.meet()
-	e.engine, e.engineID, e.cpus, e.hosts = engine, info.ID, info.NCPU, newHosts(e.opts.Helpers, engine, e.id)
+	e.engine, e.cpus, e.hosts = engine, info.NCPU, newHosts(e.opts.Helpers, engine, e.id)
 	e.since, err = engineClock(info)
 	e.heard = e.since
 	return err

@@ -1,0 +1,74 @@
+package experiments
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"chaosgate/pkg/journal"
+)
+
+// A project is one run's from before its first experiment until after its last, also between two of them: another run is refused before it has begun, and nobody starts or
+// ends the project under it. One that is killed keeps nobody away.
+func TestOneRunAtATimeOnCompose(t *testing.T) {
+	c := compose(t)
+	file := c.experiment("service.pause, target: {service: service-b}", "1s")
+	u := c.begin(file, c.renamed(file))
+	c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
+	c.refused("in an experiment", file)
+	u.pausedAfter(t, journal.EnvironmentDown)
+	c.refused("between two experiments", file)
+	must(t, u.cmd.Process.Signal(syscall.SIGCONT))
+	<-u.ended
+	if code := u.cmd.ProcessState.ExitCode(); code != 0 && code != 4 { // a busy machine may leave it undecided
+		t.Errorf("exit code %d:\n%s", code, u.said)
+	}
+	u = c.begin(c.file("service.pause", "{service: service-b}"))
+	c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
+	must(t, u.cmd.Process.Kill())
+	<-u.ended
+	if code, said := output(t, c.program, "env", "up", "--config", c.config, "--env", c.environment); code != 0 {
+		t.Errorf("after a run that was killed: exit code %d:\n%s", code, said)
+	}
+}
+
+// renamed writes an experiment again under another name, for the same run.
+func (c composed) renamed(file string) string {
+	c.t.Helper()
+	text, err := os.ReadFile(file)
+	must(c.t, err)
+	path := filepath.Join(c.t.TempDir(), "again.yaml")
+	must(c.t, os.WriteFile(path, []byte(strings.Replace(string(text), "name: e\n", "name: again\n", 1)), 0o600))
+	return path
+}
+
+// refused sees that whoever needs the project for himself is refused, and has begun nothing.
+func (c composed) refused(when, file string) {
+	c.t.Helper()
+	reports := c.t.TempDir()
+	for _, command := range [][]string{
+		{"run", file, "--reports", reports}, {"run", file, "--reports", reports, "--up"}, {"env", "down"}, {"env", "up"},
+	} {
+		code, said := output(c.t, c.program, append(command, "--config", c.config, "--env", c.environment)...)
+		if want := `a run of this machine is at work on the Compose project "` + c.project + `"`; code != 5 || !strings.Contains(said, want) {
+			c.t.Errorf("%s, %q: exit code %d, want 5 and %q:\n%s", when, command, code, want, said)
+		}
+	}
+	if path := journalIn(reports); path != "" {
+		c.t.Errorf("%s: a run was begun: %s", when, path)
+	}
+}
+
+// pausedAfter stops a run as soon as its journal has an event, until it is told to go on.
+func (u underway) pausedAfter(t *testing.T, event journal.Type) {
+	t.Helper()
+	for deadline := time.Now().Add(composePatience); u.at(event).IsZero(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", composePatience, event)
+		}
+	}
+	must(t, u.cmd.Process.Signal(syscall.SIGSTOP))
+}
