@@ -317,3 +317,27 @@ func TestWhatRanRunsAgain(t *testing.T) {
 	must(t, RevertEnvironment(soon(t), w.undos[0].Data))
 	eventually(t, "it is resumed", runs)
 }
+
+// What ran before is started at once, and not one after the other: a service may become ready only when another runs that would come after it.
+func TestWhatRanRunsAgainTogether(t *testing.T) {
+	notUnderRace(t)
+	t.Parallel()
+	p := newProject(t)
+	second := p.add("second", 1, published)
+	first := p.add("first", 1, published, variable("NEEDS=http://"+second[:12]+":8080/health"))
+	w := p.world("first", "second")
+	for _, id := range []string{first, second} {
+		must(t, p.engine.ContainerKill(soon(t), id, "SIGKILL"))
+		eventually(t, "it is down", func() bool {
+			info, err := p.engine.ContainerInspect(soon(t), id)
+			must(t, err)
+			return !info.State.Running
+		})
+	}
+	must(t, w.Down(soon(t)))
+	for _, id := range []string{first, second} {
+		if info, err := p.engine.ContainerInspect(soon(t), id); err != nil || !info.State.Running {
+			t.Errorf("%.12s was left down: %v", id, err)
+		}
+	}
+}

@@ -141,22 +141,24 @@ func (e *Environment) Scrapes() []target.Scrape {
 // downTimeout bounds ending what a failed Up has begun.
 const downTimeout = time.Minute
 
-// restore starts and resumes what ran at Up and does not now: a kill of what has no restart policy is not undone by anybody else.
+// restore starts and resumes what ran at Up and does not now: a kill of what has no restart policy is not undone by anybody else. All of it is started at once, as one may need
+// another to become ready, and all have the time of the slowest.
 func (e *Environment) restore(ctx context.Context) error {
-	var errs []error
-	for _, i := range e.instances {
-		started, err := runAgain(ctx, e.engine, i.id)
-		switch {
-		case errors.Is(err, target.ErrGone):
-			err = i.gone()
-		case err == nil && started:
-			err = i.comeUp(ctx)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s ran before: %w", i.name, err))
-		}
+	return together(len(e.instances), func(n int) error { return e.instances[n].restore(ctx) })
+}
+
+func (i *instance) restore(ctx context.Context) error {
+	started, err := runAgain(ctx, i.engine, i.id)
+	switch {
+	case errors.Is(err, target.ErrGone):
+		err = i.gone()
+	case err == nil && started:
+		err = i.comeUp(ctx)
 	}
-	return errors.Join(errs...)
+	if err != nil {
+		return fmt.Errorf("%s ran before: %w", i.name, err)
+	}
+	return nil
 }
 
 // Down implements target.Environment: it ends everything that this run has added, lets run again what ran before, and verifies that.

@@ -76,7 +76,7 @@ func waitTogether() {
 	}
 }
 
-// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names.
+// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names; it is in good health only while the URL that it NEEDS answers.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -102,10 +102,7 @@ func web() {
 		defer runtime.KeepAlive(held)
 	}
 	fmt.Println("serving")
-	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
-		host, _ := os.Hostname()
-		fmt.Fprint(w, host)
-	})
+	http.HandleFunc("/health", health)
 	http.HandleFunc("/call", call)
 	http.HandleFunc("/word", word)
 	go mirror()
@@ -127,6 +124,20 @@ func web() {
 		go func() { fmt.Println(http.Serve(l, nil)); os.Exit(1) }()
 	}
 	select {}
+}
+
+// health answers with the host's name, unless it needs somebody who does not answer.
+func health(w http.ResponseWriter, _ *http.Request) {
+	if other := os.Getenv("NEEDS"); other != "" {
+		resp, err := callers.Get(other)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_ = resp.Body.Close()
+	}
+	host, _ := os.Hostname()
+	fmt.Fprint(w, host)
 }
 
 // hold opens a file in the folder ?in and writes to it once a request; it is closed with ?close.
