@@ -14,7 +14,8 @@ import (
 	"chaosgate/pkg/verdict"
 )
 
-// downTimeout bounds taking an environment down, and revertTimeout one attempt to revert a fault: neither may hang for ever on a target that does not answer.
+// downTimeout bounds taking an environment down, and revertTimeout one attempt to revert a fault: neither may hang for ever on a target that does not answer. Where slow services
+// are waited for in them, they are longer by target.Patience.
 const (
 	downTimeout   = time.Minute
 	revertTimeout = 30 * time.Second
@@ -139,7 +140,7 @@ func (x *experiment) recordIn(ids *[]string) target.RecordUndo {
 }
 
 func (x *experiment) down(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), target.Patience(downTimeout, time.Duration(x.plan.Ready)))
 	defer cancel()
 	err := x.env.Down(ctx)
 	out := journal.Outcome{OK: err == nil}

@@ -108,7 +108,7 @@ func (x *experiment) prepare(ctx context.Context, f *faultRun) error {
 
 func (x *experiment) recordUndos(f *faultRun, undos []target.Undo) error {
 	for i, u := range undos {
-		u.ID = fmt.Sprintf("%s/%s/%d.%d", x.plan.Name, f.step.ID, f.attempts, i+1)
+		u.ID, u.Ready = fmt.Sprintf("%s/%s/%d.%d", x.plan.Name, f.step.ID, f.attempts, i+1), f.step.Fault.Ready
 		if err := x.recordUndo(f.step.ID, u); err != nil {
 			x.failRun(err)
 			return err
@@ -188,7 +188,7 @@ func (x *experiment) revert(ctx context.Context, f *faultRun) error {
 	var effect fault.Effect
 	var err error
 	for range revertTries {
-		effect, err = revertOnce(ctx, f.fault)
+		effect, err = revertOnce(ctx, f)
 		if err == nil {
 			break
 		}
@@ -205,10 +205,10 @@ func (x *experiment) revert(ctx context.Context, f *faultRun) error {
 	return err
 }
 
-func revertOnce(ctx context.Context, f fault.Fault) (fault.Effect, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revertTimeout)
+func revertOnce(ctx context.Context, f *faultRun) (fault.Effect, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), target.Patience(revertTimeout, time.Duration(f.step.Fault.Ready)))
 	defer cancel()
-	effect, err := f.Revert(ctx)
+	effect, err := f.fault.Revert(ctx)
 	if err == nil && !effect.Proven {
 		err = fmt.Errorf("the revert is not verified: %s", effect.Summary)
 	}

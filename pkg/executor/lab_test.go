@@ -43,7 +43,7 @@ type lab struct {
 	late                                             string // what is said of requests that were sent late
 	resets                                           []metrics.Reset
 	resetsErr                                        error
-	patience                                         map[string]time.Duration // of the last look of each check
+	patience                                         map[string]time.Duration // of the last look of each check, of reverts by "revert" and their step, and of "down"
 }
 
 func newLab(t *testing.T) *lab {
@@ -54,6 +54,15 @@ func (l *lab) write(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.diary = append(l.diary, fmt.Sprintf(format, args...))
+}
+
+// time notes how long something has.
+func (l *lab) time(ctx context.Context, what string) {
+	if deadline, ok := ctx.Deadline(); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.patience[what] = time.Until(deadline)
+	}
 }
 
 func (l *lab) read() []string {
@@ -74,8 +83,9 @@ func (l *lab) Up(_ context.Context, record target.RecordUndo) error {
 	return l.upErr
 }
 
-func (l *lab) Down(context.Context) error {
+func (l *lab) Down(ctx context.Context) error {
 	l.write("down")
+	l.time(ctx, "down")
 	close(l.events)
 	return l.downErr
 }
@@ -116,11 +126,7 @@ func (l *lab) look(ctx context.Context, _ probe.Deps, c plan.Check, w probe.Wind
 		return journal.Observation{Error: "no answer"}
 	}
 	l.write("look %s", c.ID)
-	if deadline, ok := ctx.Deadline(); ok {
-		l.mu.Lock()
-		l.patience[c.ID] = time.Until(deadline)
-		l.mu.Unlock()
-	}
+	l.time(ctx, c.ID)
 	v := metrics.Float(l.value(c.ID, w))
 	return journal.Observation{At: w.To, From: w.From, Series: []metrics.Series{{Points: []metrics.Point{{V: v}}}}}
 }
@@ -163,6 +169,7 @@ func (f labFault) Revert(ctx context.Context) (fault.Effect, error) {
 		f.l.write("revert %s with a dead context", f.id)
 	}
 	f.l.write("revert %s", f.id)
+	f.l.time(ctx, "revert "+f.id)
 	return fault.Effect{Proven: f.l.revertErr == nil, Summary: "gone"}, f.l.revertErr
 }
 

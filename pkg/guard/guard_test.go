@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"chaosgate/pkg/internal/testkit"
 	"chaosgate/pkg/journal"
@@ -388,5 +389,31 @@ func TestNothingIsLeftOfARunThatDiedBeforeItsFirstEvent(t *testing.T) {
 	w.Close()
 	if result, err := Rollback(t.Context(), path, "guard", removeFile); err != nil || len(result.Done)+len(result.Pending) != 0 {
 		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
+// An undo that starts a slow service has the time for it; any other is given up as soon as ever.
+func TestAnUndoHasTheTimeOfWhatItStarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.jsonl")
+	w, err := journal.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(w)
+	const slow = 5 * time.Minute
+	for id, ready := range map[string]time.Duration{"stop": slow, "pause": 0} {
+		if err := w.RecordUndo("e", id, target.Undo{ID: id, Ready: target.Duration(ready)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	has := map[string]time.Duration{}
+	_, err = Rollback(t.Context(), path, "guard", func(ctx context.Context, u target.Undo) error {
+		deadline, _ := ctx.Deadline()
+		has[u.ID] = time.Until(deadline)
+		return nil
+	})
+	if err != nil || has["pause"] <= 0 || has["pause"] > undoTimeout || has["stop"] <= slow || has["stop"] > slow+undoTimeout {
+		t.Errorf("they had %v, %v; want at most %v, and more than %v", has, err, undoTimeout, slow)
 	}
 }

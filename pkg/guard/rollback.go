@@ -17,7 +17,7 @@ import (
 // RevertFunc takes back one undo from a fresh process. nil means that the readback shows it is gone; target.ErrGone counts as that.
 type RevertFunc func(context.Context, target.Undo) error
 
-// undoTimeout bounds one undo, so that one that hangs does not keep the others from being done.
+// undoTimeout bounds one undo, so that one that hangs does not keep the others from being done. One that starts a slow service has target.Patience.
 const undoTimeout = time.Minute
 
 // Result says what a rollback did.
@@ -88,7 +88,7 @@ func subject(p journal.PendingUndo) string {
 }
 
 func undo(ctx context.Context, p journal.PendingUndo, revert RevertFunc) error {
-	ctx, cancel := context.WithTimeout(ctx, undoTimeout)
+	ctx, cancel := context.WithTimeout(ctx, target.Patience(undoTimeout, time.Duration(p.Ready)))
 	defer cancel()
 	err := revert(ctx, p.Undo)
 	if errors.Is(err, target.ErrGone) {

@@ -69,7 +69,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	}
 	b.abort()
 	b.reach()
-	b.plan.Places = b.places()
+	b.plan.Places, b.plan.Ready = b.places(), b.ready(b.services())
 	b.plan.Alone, b.plan.Shared = b.alone(), b.shared()
 	if b.problems.Invalid() {
 		return nil, b.problems
@@ -257,9 +257,9 @@ func (b *builder) abort() {
 	}
 }
 
-// timeout is twice what is expected, and the time the recovery may take, unless the file says.
+// timeout is twice what is expected, and the time that the recovery and the starts of services may take, unless the file says.
 func (b *builder) timeout() {
-	otherwise := max(leastTimeout, 2*time.Duration(b.plan.Expected)+time.Duration(b.plan.Recovery.Within))
+	otherwise := max(leastTimeout, 2*time.Duration(b.plan.Expected)+time.Duration(b.plan.Recovery.Within+b.starting()))
 	b.plan.Timeout = b.duration("/timeout", b.spec.Timeout, otherwise.Round(time.Second))
 	if most := b.mostTime(); time.Duration(max(b.plan.Timeout, b.plan.Expected)) > most {
 		b.value("/timeout", "policy", "policy.timeout in chaos.yaml says how long", "the experiment may take %v, and the policy allows %v", time.Duration(max(b.plan.Timeout, b.plan.Expected)), most)

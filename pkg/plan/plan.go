@@ -33,6 +33,8 @@ type Plan struct {
 	Recovery  Recovery `json:"recovery"`
 	Steps     []Step   `json:"steps"` // in the order of the file
 	Abort     []Check  `json:"abort"`
+	// Ready is the longest that is said of a service of the environment to become ready, 0 if nothing is: at the end those that ran before are started again.
+	Ready Duration `json:"ready,omitempty,omitzero"`
 	// Places is the map along which it is followed how faults spread; the callers come first.
 	Places []Place `json:"places"`
 
@@ -115,6 +117,9 @@ type Fault struct {
 	Params     fault.Params     `json:"params"`                      // complete, defaults filled in
 	Duration   Duration         `json:"duration,omitempty,omitzero"` // 0: one-shot
 	Proof      string           `json:"proof"`
+	// Ready is how long a service that it takes down may take to be ready when it is started again: the longest `ready.within` that is said of those it may hit; 0 if none is
+	// said, or it starts nothing.
+	Ready Duration `json:"ready,omitempty,omitzero"`
 }
 
 // Check is a probe and what it must show.

@@ -77,6 +77,9 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 		b.key(pointer+"/with/"+spec.Escape(p.Name), "parameter", p.Hint, "%s", p.Message)
 	}
 	f.Params = params
+	if startsAgain(kind, f) {
+		f.Ready = b.ready(f.mayHit())
+	}
 	if s.Target.Database != "" {
 		f.Params["database"] = s.Target.Database
 	}

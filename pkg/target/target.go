@@ -37,6 +37,8 @@ type Undo struct {
 	Data   json.RawMessage `json:"data,omitempty"`
 	// Manual is the command a person could run if everything else fails, shown by the second ^C and by exit 6.
 	Manual string `json:"manual,omitempty"`
+	// Ready is how long those may take to be ready that it starts, see Patience; 0 if it starts nothing, or nothing is said of them.
+	Ready Duration `json:"ready,omitempty,omitzero"`
 }
 
 // RecordUndo writes an Undo to the journal and returns when it is on disk. If it fails the change must not be made.

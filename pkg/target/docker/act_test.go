@@ -341,3 +341,12 @@ func TestWhatRanRunsAgainTogether(t *testing.T) {
 		}
 	}
 }
+
+// An undo in another process waits as long as is said of the service, and not shorter.
+func TestAnUndoWaitsAsLongAsIsSaid(t *testing.T) {
+	for said, want := range map[string]time.Duration{"": target.DefaultReady, "2s": 2 * time.Second, "2m": 2 * time.Minute} {
+		if got := (reference{Within: said}).within(); got != want {
+			t.Errorf("of %q it waits %v, want %v", said, got, want)
+		}
+	}
+}

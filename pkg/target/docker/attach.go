@@ -163,13 +163,12 @@ func readyAfter(ctx context.Context, info container.InspectResponse, r reference
 	return healthy(info)
 }
 
-// within is how long the container may take to be ready, as far as an undo can wait for it.
+// within is how long the container may take to be ready. Whoever carries the undo out gives it that time and more, as the undo says.
 func (r reference) within() time.Duration {
-	const most = 25 * time.Second // an undo has half a minute
 	if d, err := time.ParseDuration(r.Within); err == nil && d > 0 {
-		return min(d, most)
+		return d
 	}
-	return defaultReady
+	return target.DefaultReady
 }
 
 // Start implements target.Starter: it returns when the container is ready, or with an error when it has not become so in time.

@@ -19,9 +19,6 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// defaultReady is how long a service may take to be ready.
-const defaultReady = 15 * time.Second
-
 // httpPort is the container's port that traffic reaches, "5000/tcp"; false if it has none.
 func (i *instance) httpPort() (nat.Port, bool) {
 	port, ok := i.spec.Ports[spec.HTTPPort]
@@ -203,7 +200,7 @@ func healthy(info container.InspectResponse) error {
 
 // waitReady waits until it is ready; one that is not in time is an error that says what was tried and what it wrote last.
 func (i *instance) waitReady(ctx context.Context) error {
-	within := defaultReady
+	within := target.DefaultReady
 	if i.spec.Ready.Within != "" {
 		var err error
 		if within, err = time.ParseDuration(i.spec.Ready.Within); err != nil {

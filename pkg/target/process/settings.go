@@ -46,7 +46,7 @@ func readSettings(s spec.Service) (settings, []error) {
 		return d
 	}
 	out := settings{
-		within:  duration("/ready/within", s.Ready.Within, 15*time.Second),
+		within:  duration("/ready/within", s.Ready.Within, target.DefaultReady),
 		grace:   duration("/stop", s.Stop, 5*time.Second),
 		backoff: duration("/restart/backoff", s.Restart.Backoff, 100*time.Millisecond),
 		policy:  s.Restart.Policy,
