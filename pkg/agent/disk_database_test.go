@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/fault/sqlitefile"
 )
 
 // withDatabase is a disk that a database is on, and a link to it from elsewhere.
@@ -107,4 +108,48 @@ func TestDatabasesWhoseDiskIsNotFilled(t *testing.T) {
 		wantError(t, c.Arm(soon(t), agent.DiskFillJob, config), "job disk-fill: "+want)
 		must(t, c.end(t))
 	}
+}
+
+// On a disk that is full a database is not taken for one that is read-only, locked or no database, nor one of these for a full disk: each is told of, and room is what is looked for last.
+func TestWhatADatabaseMeetsOnAFullDisk(t *testing.T) {
+	d := withDisk(t, "8m")
+	made, _ := database(t)
+	text, err := os.ReadFile(made)
+	must(t, err)
+	here := filepath.Join(d.here, "orders.db")
+	must(t, os.WriteFile(here, text, 0o600))
+	must(t, d.Arm(soon(t), agent.SQLiteJob, agent.SQLiteConfig{Path: filepath.Join(d.at, "orders.db"), Mode: sqlitefile.Write, Edit: sqlitefile.EditReadOnly, Undo: true}))
+	meets := func(want agent.Outcome, locked bool) {
+		t.Helper()
+		if s := call[agent.SQLiteStatus](t, d.child, agent.Status); s.Met != want || s.Locked != locked {
+			t.Errorf("%+v, want that it meets %q, and locked %v", s, want, locked)
+		}
+	}
+	meets(agent.Succeeded, false)
+	if err := d.write("filler", 16<<20); !errors.Is(err, unix.ENOSPC) || d.free() != 0 {
+		t.Fatalf("the disk is not full: %v, %d bytes free", err, d.free())
+	}
+	meets(agent.Full, false)
+	must(t, sqlitefile.MarkReadOnly(soon(t), here))
+	meets(agent.ReadOnly, false)
+	if s := call[agent.SQLiteStatus](t, d.child, agent.Inject); s.Met != agent.Full {
+		t.Errorf("undone: %+v", s)
+	}
+	file, err := os.OpenFile(here, os.O_RDWR, 0)
+	must(t, err)
+	defer file.Close()
+	const reserved = 0x40000001 // the byte that SQLite's writers lock
+	must(t, unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: reserved, Len: 1}))
+	meets(agent.Busy, true)
+	must(t, unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK, Start: reserved, Len: 1}))
+	meets(agent.Full, false)
+	_, err = file.WriteAt([]byte{0}, 0)
+	must(t, err)
+	_, err = d.Call(soon(t), agent.Status)
+	wantError(t, err, "file is not a database")
+	_, err = file.WriteAt([]byte("S"), 0)
+	must(t, err)
+	must(t, os.Remove(filepath.Join(d.here, "filler")))
+	meets(agent.Succeeded, false)
+	must(t, d.end(t))
 }

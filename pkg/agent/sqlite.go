@@ -31,7 +31,7 @@ const (
 	Busy      Outcome = "busy"      // SQLITE_BUSY
 	ReadOnly  Outcome = "read-only" // SQLITE_READONLY, or EROFS
 	Corrupt   Outcome = "corrupt"   // SQLITE_CORRUPT
-	Full      Outcome = "full"      // ENOSPC
+	Full      Outcome = "full"      // ENOSPC; of a database sqlitefile.ErrFull
 	Denied    Outcome = "denied"    // this user may not
 	Gone      Outcome = "gone"      // there is no such file
 	Failed    Outcome = "failed"
@@ -144,6 +144,8 @@ func OutcomeOf(err error) Outcome {
 		return ReadOnly
 	case sqlitefile.IsCorrupt(err):
 		return Corrupt
+	case errors.Is(err, sqlitefile.ErrFull):
+		return Full
 	case errors.Is(err, target.ErrGone):
 		return Gone
 	}

@@ -145,7 +145,8 @@ func undoEdit(ctx context.Context, instance string, db database, able string) (E
 	return usable(ctx, instance, db.undone, able)
 }
 
-// usable waits until another process can do again what it could not: the service may be at work itself now.
+// usable waits until another process can do again what it could not: the service may be at work itself now. A disk that is full, by db.full or by what the service writes, is no
+// doing of this fault, and whoever has come as far as to want room has met nothing of it.
 func usable(ctx context.Context, instance string, try func(context.Context) (agent.Outcome, string, error), able string) (Effect, error) {
 	now, text, err := tried(ctx, try)
 	if err != nil {
@@ -154,6 +155,8 @@ func usable(ctx context.Context, instance string, try func(context.Context) (age
 	switch now {
 	case agent.Succeeded:
 		return Effect{Proven: true, Summary: fmt.Sprintf("%s: its database can be %s again", instance, able)}, nil
+	case agent.Full:
+		return Effect{Proven: true, Summary: fmt.Sprintf("%s: its database could be %s again, but its disk is full", instance, able)}, nil
 	case agent.Gone:
 		return Effect{Proven: true, Summary: instance + ": its database is gone, so there is nothing left to revert"}, nil
 	case agent.Busy:

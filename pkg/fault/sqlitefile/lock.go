@@ -93,15 +93,18 @@ func (l *Lock) Release() error {
 }
 
 // Locked says whether somebody, be it the service itself for a moment, holds a lock of this mode, as one meets it that does not wait. Proof of the contrary is
-// false; anything else is an error.
+// false, also on a disk that is full; anything else is an error.
 func Locked(ctx context.Context, path string, mode Mode) (bool, error) {
 	probe := TryWrite
 	if mode == Exclusive {
 		probe = TryRead
 	}
 	err := probe(ctx, path)
-	if IsBusy(err) {
+	switch {
+	case IsBusy(err):
 		return true, nil
+	case errors.Is(err, ErrFull):
+		return false, nil
 	}
 	return false, err
 }

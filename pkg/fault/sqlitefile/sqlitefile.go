@@ -103,25 +103,42 @@ func IsReadOnly(err error) bool { return is(err, lib.SQLITE_READONLY) }
 
 // TryRead reads the schema through a fresh connection, without waiting for locks.
 func TryRead(ctx context.Context, path string) error {
-	return try(ctx, path, "SELECT count(*) FROM sqlite_master")
+	return with(ctx, path, func(c connection) error { return c.run(ctx, "SELECT count(*) FROM sqlite_master") })
 }
+
+// ErrFull is the error of TryWrite where there is all that a write needs but the room for it.
+var ErrFull = errors.New("there is no room for a write")
 
 // TryWrite writes through a fresh connection, without waiting for locks, and takes it back: nothing is changed. It says what a service that wants to write
-// now meets. (Beginning to write is not enough: SQLite lets that pass on a file that it could only open for reading.)
+// now meets. (Beginning to write is not enough: SQLite lets that pass on a file that it could only open for reading.) SQLite looks for room last, so SQLITE_FULL in the write
+// itself is ErrFull. At the beginning it is not: there a journal that somebody has left may want the room, and SQLite has looked at nothing else yet.
 func TryWrite(ctx context.Context, path string) error {
-	return try(ctx, path, "BEGIN IMMEDIATE", "PRAGMA user_version = 1", "ROLLBACK")
+	return with(ctx, path, func(c connection) error {
+		if err := c.run(ctx, "BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		err := c.run(ctx, "PRAGMA user_version = 1")
+		switch {
+		case is(err, lib.SQLITE_FULL):
+			return fmt.Errorf("%w: %w", ErrFull, err) // with which SQLite has rolled back
+		case err != nil:
+			return err
+		}
+		return c.run(ctx, "ROLLBACK")
+	})
 }
 
-func try(ctx context.Context, path string, statements ...string) (err error) {
+func with(ctx context.Context, path string, do func(connection) error) error {
 	c, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.close()) }()
-	for _, s := range statements {
-		if _, err := c.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
+	return errors.Join(do(c), c.close())
+}
+
+func (c connection) run(ctx context.Context, statement string) error {
+	if _, err := c.ExecContext(ctx, statement); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
 	}
 	return nil
 }
