@@ -90,6 +90,20 @@ func TestAFaultOnADatabaseEndsWhileItsDiskIsFull(t *testing.T) {
 	}
 }
 
+// Damage is taken off by a transaction, which needs room: why a plan lets a full disk be during it only.
+func TestDamageIsTakenOffWhenThereIsRoomAgain(t *testing.T) {
+	notUnderRace(t)
+	w := upOnOneDisk(t)
+	r := request{fault: "db.corrupt", service: "b", inside: true}
+	f, _ := r.injected(t, w)
+	full := w.fill(t)
+	if e, err := f.Revert(soon(t)); err == nil && e.Proven {
+		t.Errorf("it was taken off without room: %s", e.Summary)
+	}
+	wantReverted(t, full)
+	wantReverted(t, f)
+}
+
 // fill is db.full, injected.
 func (w *world) fill(t *testing.T) fault.Fault {
 	t.Helper()

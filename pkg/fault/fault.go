@@ -72,6 +72,8 @@ type Kind struct {
 	Sole     bool     // it bears no other fault on a link of its
 	Within   string   // the parameter with the directory in which it bears no other fault of its kind
 	Engines  []Engine // of the databases that it acts on; it takes target.database then
+	Room     bool     // taking it back needs room on the disk of its database
+	Fills    bool     // it takes all the room on the disk of its database
 	Loads    bool     // it keeps the whole machine busy where the target cannot confine it
 	Proof    string   // how the effect is proven, for plan and docs
 	// Onset is how long proving the effect takes, for the plan; nil is no time at all.

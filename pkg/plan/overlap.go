@@ -8,7 +8,7 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// apart finds faults that are on one link, or in one directory, at the same time and cannot be there together.
+// apart finds faults that are on one link, in one directory or on one database at the same time and cannot be there together.
 func (b *builder) apart() {
 	for i := range b.plan.Steps {
 		for k := range b.plan.Steps[:i] {
@@ -23,6 +23,10 @@ func (b *builder) apart() {
 			if in, both := b.within(first.Fault, second.Fault); both {
 				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is in %s while %s is, and %s has a directory to itself, with all that is below it", second.ID, in, first.ID, second.Fault.Kind)
 			}
+			if fills, other, both := b.leavesNoRoom(first, second); both {
+				b.key(pointerOf(b, second.ID), "overlap", "let "+fills.ID+" be during "+other.ID+", or one begin after the other, with needs",
+					"%s takes the room on the disk of a database while %s is on it, and %s needs room to be taken back", fills.ID, other.ID, other.Fault.Kind)
+			}
 		}
 	}
 }
@@ -30,7 +34,7 @@ func (b *builder) apart() {
 // within answers the smaller of the directories of two faults of a kind that may be one, or one in the other, in an instance of both.
 func (b *builder) within(x, y *Fault) (string, bool) {
 	kind, _ := b.site.fault(x.Kind)
-	if kind.Within == "" || x.Kind != y.Kind || !slices.ContainsFunc(x.mayHit(), func(s string) bool { return slices.Contains(y.mayHit(), s) }) {
+	if kind.Within == "" || x.Kind != y.Kind || !meet(x, y) {
 		return "", false
 	}
 	outer, inner := x.Params.Text(kind.Within), y.Params.Text(kind.Within)
@@ -38,6 +42,39 @@ func (b *builder) within(x, y *Fault) (string, bool) {
 		outer, inner = inner, outer
 	}
 	return inner, inner == outer || strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+}
+
+// meet says whether two faults may hit the same service.
+func meet(x, y *Fault) bool {
+	return slices.ContainsFunc(x.mayHit(), func(s string) bool { return slices.Contains(y.mayHit(), s) })
+}
+
+// leavesNoRoom answers which of two steps fills the disk on which the other one's fault needs room to be taken back, on a database that may be one. What is during the other one ends
+// before it.
+func (b *builder) leavesNoRoom(first, second *Step) (fills, other *Step, both bool) {
+	for _, s := range [][2]*Step{{first, second}, {second, first}} {
+		fills, other := s[0], s[1]
+		x, _ := b.site.fault(fills.Fault.Kind)
+		y, _ := b.site.fault(other.Fault.Kind)
+		if x.Fills && y.Room && meet(fills.Fault, other.Fault) && sameDatabase(fills.Fault, other.Fault) && !b.inside(fills, other) {
+			return fills, other, true
+		}
+	}
+	return nil, nil, false
+}
+
+// sameDatabase says whether two faults are on one database of a service that both hit. Where one names none, there is only one.
+func sameDatabase(x, y *Fault) bool {
+	of, on := x.Params.Text("database"), y.Params.Text("database")
+	return of == on || of == "" || on == ""
+}
+
+// inside says whether a step is during another, or during one that is.
+func (b *builder) inside(s, outer *Step) bool {
+	for s.During != "" && s.During != outer.ID {
+		s = &b.plan.Steps[slices.IndexFunc(b.plan.Steps, func(o Step) bool { return o.ID == s.During })]
+	}
+	return s.During != ""
 }
 
 // excludes says whether two steps are faults on links of which one bears no other.

@@ -39,6 +39,8 @@ func site() Site {
 			{Name: "disk.readonly", Duration: fault.DurationRequired, Params: []fault.Param{{Name: "path", Type: fault.Path, Required: true}}, Within: "path"},
 			{Name: "service.kill", Needs: []target.Capability{target.CanKill}, Duration: fault.DurationOptional},
 			{Name: "db.lock", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}},
+			{Name: "db.corrupt", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}, Room: true},
+			{Name: "db.full", Duration: fault.DurationRequired, Engines: []fault.Engine{fault.SQLite}, Fills: true},
 			{Name: "service.once", Duration: fault.DurationNone},
 			{Name: "cpu.stress", Duration: fault.DurationRequired, Loads: true},
 		},
