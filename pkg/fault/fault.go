@@ -70,9 +70,10 @@ type Kind struct {
 	Duration DurationRule
 	Link     bool     // takes target.to
 	Sole     bool     // it bears no other fault on a link of its
-	Within   string   // the parameter with the directory in which it bears no other fault of its kind
+	Within   string   // the parameter with the directory that it makes read-only, in which it bears no other fault of its kind
 	Engines  []Engine // of the databases that it acts on; it takes target.database then
-	Room     bool     // taking it back needs room on the disk of its database
+	Writes   bool     // taking it back is a write to the file of its database
+	Room     bool     // and needs room on its disk
 	Fills    bool     // it takes all the room on the disk of its database
 	Loads    bool     // it keeps the whole machine busy where the target cannot confine it
 	Proof    string   // how the effect is proven, for plan and docs

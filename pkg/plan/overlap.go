@@ -23,9 +23,8 @@ func (b *builder) apart() {
 			if in, both := b.within(first.Fault, second.Fault); both {
 				b.key(pointerOf(b, second.ID), "overlap", hint, "%s is in %s while %s is, and %s has a directory to itself, with all that is below it", second.ID, in, first.ID, second.Fault.Kind)
 			}
-			if fills, other, both := b.leavesNoRoom(first, second); both {
-				b.key(pointerOf(b, second.ID), "overlap", "let "+fills.ID+" be during "+other.ID+", or one begin after the other, with needs",
-					"%s takes the room on the disk of a database while %s is on it, and %s needs room to be taken back", fills.ID, other.ID, other.Fault.Kind)
+			if by, other, why := b.hindered(first, second); why != "" {
+				b.key(pointerOf(b, second.ID), "overlap", "let "+by.ID+" be during "+other.ID+", or one begin after the other, with needs", why, by.ID, other.ID, other.Fault.Kind)
 			}
 		}
 	}
@@ -41,7 +40,7 @@ func (b *builder) within(x, y *Fault) (string, bool) {
 	if len(outer) > len(inner) {
 		outer, inner = inner, outer
 	}
-	return inner, inner == outer || strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+	return inner, isIn(inner, outer)
 }
 
 // meet says whether two faults may hit the same service.
@@ -49,18 +48,49 @@ func meet(x, y *Fault) bool {
 	return slices.ContainsFunc(x.mayHit(), func(s string) bool { return slices.Contains(y.mayHit(), s) })
 }
 
-// leavesNoRoom answers which of two steps fills the disk on which the other one's fault needs room to be taken back, on a database that may be one. What is during the other one ends
-// before it.
-func (b *builder) leavesNoRoom(first, second *Step) (fills, other *Step, both bool) {
+// hindered answers which of two steps keeps the other one's fault from being taken back, and why. What is during the other one ends before it.
+func (b *builder) hindered(first, second *Step) (by, other *Step, why string) {
 	for _, s := range [][2]*Step{{first, second}, {second, first}} {
-		fills, other := s[0], s[1]
-		x, _ := b.site.fault(fills.Fault.Kind)
-		y, _ := b.site.fault(other.Fault.Kind)
-		if x.Fills && y.Room && meet(fills.Fault, other.Fault) && sameDatabase(fills.Fault, other.Fault) && !b.inside(fills, other) {
-			return fills, other, true
+		if why := b.hinders(s[0].Fault, s[1].Fault); why != "" && !b.inside(s[0], s[1]) {
+			return s[0], s[1], why
 		}
 	}
-	return nil, nil, false
+	return nil, nil, ""
+}
+
+// hinders says, given the ids of two faults' steps and the kind of the second, why that one could not be taken back.
+func (b *builder) hinders(x, y *Fault) string {
+	by, _ := b.site.fault(x.Kind)
+	of, _ := b.site.fault(y.Kind)
+	switch {
+	case by.Fills && of.Room && meet(x, y) && sameDatabase(x, y):
+		return "%s takes the room on the disk of a database while %s is on it, and %s needs room to be taken back"
+	case by.Within != "" && of.Writes && b.holds(x, by.Within, y):
+		return "%s makes the directory of a database read-only while %s is on it, and %s is taken back by a write to its file"
+	}
+	return ""
+}
+
+// holds says whether the directory of one fault holds the database of another, by its path in chaos.yaml, in a service that both may hit.
+func (b *builder) holds(x *Fault, directory string, y *Fault) bool {
+	return slices.ContainsFunc(x.mayHit(), func(service string) bool {
+		return slices.Contains(y.mayHit(), service) && slices.ContainsFunc(b.databasesOf(service, y), func(file string) bool { return isIn(file, x.Params.Text(directory)) })
+	})
+}
+
+// databasesOf answers where the databases of a service lie on which a fault may be: the one that it names, or the only one.
+func (b *builder) databasesOf(service string, f *Fault) (files []string) {
+	for name, file := range b.site.Environment.Services[service].Databases {
+		if named := f.Params.Text("database"); named == "" || named == name {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// isIn says whether a path is that of a directory, or of something in it.
+func isIn(path, directory string) bool {
+	return path == directory || strings.HasPrefix(path, strings.TrimSuffix(directory, "/")+"/")
 }
 
 // sameDatabase says whether two faults are on one database of a service that both hit. Where one names none, there is only one.
