@@ -210,7 +210,7 @@ func TestSQLiteIsLookedAtAndMarked(t *testing.T) {
 	write := func() error { _, err := db.Exec("INSERT INTO a VALUES (1)"); return err }
 	marks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Edit: sqlitefile.EditReadOnly})
 	looks := armed(t, agent.SQLiteJob, agent.SQLiteConfig{Path: file, Mode: sqlitefile.Write})
-	if s := call[agent.SQLiteStatus](t, looks, agent.Inject); s != (agent.SQLiteStatus{Met: agent.Succeeded}) {
+	if s := call[agent.SQLiteStatus](t, looks, agent.Inject); s != (agent.SQLiteStatus{At: file, Met: agent.Succeeded}) {
 		t.Errorf("before anything: %+v", s)
 	}
 	for range 2 {

@@ -39,6 +39,7 @@ const (
 
 // SQLiteStatus is what inject and status answer.
 type SQLiteStatus struct {
+	At       string `json:"at,omitempty"`       // where the file is, with links followed; empty if that cannot be seen
 	Lockable string `json:"lockable,omitempty"` // why a lock cannot be taken; empty if it can
 	Editable string `json:"editable,omitempty"` // why the edit cannot be made; empty if it can, or was
 	// Locked says whether somebody holds a lock of the mode.
@@ -97,8 +98,9 @@ func (j *sqliteJob) undo(ctx context.Context) error {
 }
 
 func (j *sqliteJob) status(ctx context.Context) (any, error) {
-	var s SQLiteStatus
 	c := j.config
+	var s SQLiteStatus
+	s.At, _ = sqlitefile.Place(c.Path) // of a file that is not to be reached Met tells
 	if c.Edit != "" && !c.Undo && !j.edited {
 		s.Editable = said(c.Edit.Check(ctx, c.Path, c.Table))
 	}

@@ -12,6 +12,8 @@ import (
 
 // database is a SQLite file as another process than the service meets it.
 type database interface {
+	// place is where the file is, as the instance finds it.
+	place(context.Context) (string, error)
 	// lockable and editable say why a fault cannot be; target.ErrGone if there is no such file.
 	lockable(context.Context) error
 	editable(context.Context) error
@@ -47,11 +49,26 @@ func openDatabase(ctx context.Context, rt target.Runtime, t target.Target, d tar
 	return i, i.enter(ctx)
 }
 
+// mayBeHit is an error unless all who have the file of a database may be hit: it may lie where others have it as well.
+func mayBeHit(ctx context.Context, rt target.Runtime, t target.Target, db database) error {
+	dbs, err := able[target.Databaser](rt, target.CanDatabase)
+	if err != nil {
+		return err
+	}
+	at, err := db.place(ctx)
+	if err != nil {
+		return err
+	}
+	return dbs.MayHitDatabase(ctx, t, at)
+}
+
 // fileDatabase is one whose file this process can reach.
 type fileDatabase struct {
 	path string
 	purpose
 }
+
+func (d fileDatabase) place(context.Context) (string, error) { return d.path, nil }
 
 func (d fileDatabase) lockable(ctx context.Context) error {
 	return sqlitefile.CheckLockable(ctx, d.path, d.mode)
@@ -131,6 +148,14 @@ func (d *insideDatabase) ask(ctx context.Context, command string) (agent.SQLiteS
 		return agent.SQLiteStatus{}, errors.Join(err, ended)
 	}
 	return answerOf[agent.SQLiteStatus](ctx, d.helper, command)
+}
+
+func (d *insideDatabase) place(ctx context.Context) (string, error) {
+	now, err := d.ask(ctx, agent.Status)
+	if err == nil && now.At == "" {
+		err = problem(now, "where its database is cannot be seen: "+now.Text)
+	}
+	return now.At, err
 }
 
 func (d *insideDatabase) lockable(ctx context.Context) error {

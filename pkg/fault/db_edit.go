@@ -68,6 +68,9 @@ func (d *dbEdit) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := d.db.editable(ctx); err != nil {
 		return nil, err
 	}
+	if err := mayBeHit(ctx, d.rt, d.Target, d.db); err != nil {
+		return nil, err
+	}
 	manual := rollback
 	if !d.at.Inside && d.manual != nil {
 		manual = d.manual(quote(d.at.Path))
@@ -75,9 +78,12 @@ func (d *dbEdit) Prepare(ctx context.Context) ([]target.Undo, error) {
 	return d.undo(d.kind, databaseUndo{Path: d.at.Path, Inside: d.at.Inside, Looker: d.db.id(), Table: d.table}, manual)
 }
 
-// Inject implements Fault.
+// Inject implements Fault. Who has the file is looked at again: it may be minutes since the fault was prepared.
 func (d *dbEdit) Inject(ctx context.Context) (Effect, error) {
 	if err := d.look(ctx); err != nil {
+		return Effect{}, err
+	}
+	if err := mayBeHit(ctx, d.rt, d.Target, d.db); err != nil {
 		return Effect{}, err
 	}
 	d.touched = true

@@ -50,13 +50,19 @@ func (d *dbLock) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := d.db.lockable(ctx); err != nil {
 		return nil, err
 	}
+	if err := mayBeHit(ctx, d.rt, d.Target, d.db); err != nil {
+		return nil, err
+	}
 	more := helperUndo{databaseUndo: databaseUndo{Path: at.Path, Inside: at.Inside, Looker: d.db.id()}}
 	return d.arm(ctx, agent.SQLiteLockJob, agent.SQLiteLockConfig{Path: at.Path, Mode: d.mode}, more)
 }
 
-// Inject implements Fault.
+// Inject implements Fault. Who has the file is looked at again: it may be minutes since the fault was prepared.
 func (d *dbLock) Inject(ctx context.Context) (Effect, error) {
 	if err := d.look(ctx); err != nil {
+		return Effect{}, err
+	}
+	if err := mayBeHit(ctx, d.rt, d.Target, d.db); err != nil {
 		return Effect{}, err
 	}
 	d.touched = true

@@ -243,6 +243,9 @@ type Database struct {
 type Databaser interface {
 	// Database answers a database of the target by its name in chaos.yaml; an empty name means the only one.
 	Database(t Target, name string) (Database, error)
+	// MayHitDatabase is an error that names who else has the file of a SQLite database, unless all who do may be hit by what is done to it. The file is named as the target itself finds it, with links
+	// followed. What others have can change, so it holds for this moment.
+	MayHitDatabase(ctx context.Context, t Target, file string) error
 }
 
 // Server is a database of a PostgreSQL server, as data by which another process finds it again. There is no password in it.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
 
 	"chaosgate/pkg/target"
@@ -68,9 +67,6 @@ func volumeAt(info container.InspectResponse, at string) string {
 	return ""
 }
 
-// notNew says whether an option has the kernel mount what there is already, whatever the type says.
-func notNew(option string) bool { return slices.Contains([]string{"bind", "rbind", "remount"}, option) }
-
 // nobodyElses is an error unless a volume is one in memory that the engine has made, and no other container's.
 func (e *Environment) nobodyElses(ctx context.Context, i *instance, volume string) error {
 	v, err := e.engine.VolumeInspect(ctx, volume)
@@ -80,18 +76,16 @@ func (e *Environment) nobodyElses(ctx context.Context, i *instance, volume strin
 	if v.Driver != "local" || v.Options["type"] != target.Tmpfs {
 		return fmt.Errorf("the volume %s may be on a disk of the engine's machine, and is not filled: %s", volume, giveTmpfs)
 	}
-	if o := v.Options["o"]; slices.ContainsFunc(strings.Split(o, ","), notNew) {
-		return fmt.Errorf("the volume %s is what is mounted elsewhere already (o: %s), and is not filled: %s", volume, o, giveTmpfs)
+	if notNew(v) {
+		return fmt.Errorf("the volume %s is what is mounted elsewhere already (o: %s), and is not filled: %s", volume, v.Options["o"], giveTmpfs)
 	}
-	users, err := e.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("volume", volume))})
+	users, err := e.sharers(ctx, i, container.MountPoint{Type: mount.TypeVolume, Name: volume}, "")
 	if err != nil {
-		return fmt.Errorf("see who uses the volume %s: %w", volume, err)
+		return err
 	}
 	var others []string
 	for _, c := range users {
-		if c.ID != i.id {
-			others = append(others, strings.TrimPrefix(strings.Join(c.Names, " "), "/"))
-		}
+		others = append(others, nameOf(c))
 	}
 	if len(others) > 0 {
 		return fmt.Errorf("the volume %s is that of %s as well, and is not filled: %s", volume, strings.Join(others, ", "), giveTmpfs)

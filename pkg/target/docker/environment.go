@@ -20,6 +20,7 @@ type Environment struct {
 
 	engine    *client.Client
 	cpus      int           // of the engine's machine
+	volumes   string        // where the engine keeps them there
 	instances []*instance   // sorted by service and number
 	since     time.Time     // when Up began, by the engine's clock
 	heard     time.Time     // by that clock, what happened before this is no news

@@ -64,13 +64,15 @@ func startedFrom(project, folder string, c container.Summary) error {
 
 // sameFolder says whether two paths are one folder, as far as that can be seen from here.
 func sameFolder(a, b string) bool {
-	real := func(path string) string {
-		if to, err := filepath.EvalSymlinks(path); err == nil {
-			return to
-		}
-		return filepath.Clean(path)
+	return followed(a) == followed(b)
+}
+
+// followed is a path with links followed, as far as that can be seen from here.
+func followed(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
 	}
-	return real(a) == real(b)
+	return filepath.Clean(path)
 }
 
 // others says what there is instead of what was not found.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/docker/docker/api/types/system"
@@ -99,6 +100,7 @@ func (e *Environment) meet(ctx context.Context) error {
 	}
 	there.meet()
 	e.engine, e.cpus, e.hosts = engine, info.NCPU, newHosts(e.opts.Helpers, engine, e.id)
+	e.volumes = path.Join(info.DockerRootDir, "volumes")
 	e.since, err = engineClock(info)
 	e.heard = e.since
 	return err

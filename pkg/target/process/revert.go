@@ -151,6 +151,8 @@ func (g *gone) Database(target.Target, string) (target.Database, error) {
 	return target.Database{}, target.ErrGone
 }
 
+func (g *gone) MayHitDatabase(context.Context, target.Target, string) error { return target.ErrGone }
+
 // FindServer implements target.ServerFinder: a service has died with its runner, any other server has not.
 func (g *gone) FindServer(_ context.Context, s target.Server) (string, error) {
 	if s.On != nil {
