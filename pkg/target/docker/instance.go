@@ -31,6 +31,7 @@ type instance struct {
 	fixed  string
 	door   *forwarder   // of scrapes and readiness; nil: they go the same way as traffic
 	own    []netip.Addr // of this machine, when the door was opened
+	way    attachment   // over which it was; zero without a door
 	spared *target.Ports
 
 	mu     sync.Mutex

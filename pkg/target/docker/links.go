@@ -86,6 +86,7 @@ type ends struct {
 	started        [2]string // when; another start has another network namespace
 	callers        []netip.Addr
 	callees        []netip.Addr // in the networks that both are in
+	asked          netip.Addr   // that of them which a round trip takes
 	ports          []uint16     // of the callee, that are meant
 	port           string       // the name of the one that is; empty if all are
 	// Of callers outside: who is not outside, and by which addresses this machine is known.
@@ -95,11 +96,11 @@ type ends struct {
 // same says whether both ends still are where they were.
 func (e ends) same(now ends) bool {
 	return e.started == now.started && slices.Equal(e.callers, now.callers) && slices.Equal(e.callees, now.callees) &&
-		known(now.services, e.services) && slices.Equal(e.gateways, now.gateways)
+		among(now.services, e.services) && slices.Equal(e.gateways, now.gateways)
 }
 
-// known says whether all addresses are among others: a service that has ended cannot be taken for a stranger.
-func known(all, others []netip.Addr) bool {
+// among says whether all addresses are among others: a service that has ended cannot be taken for a stranger.
+func among(all, others []netip.Addr) bool {
 	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !slices.Contains(others, a) })
 }
 
@@ -195,6 +196,7 @@ func (e *Environment) endsOf(ctx context.Context, l target.Link) (ends, error) {
 	if len(found.callers) == 0 || len(found.callees) == 0 {
 		return ends{}, fmt.Errorf("%s and %s share no network", from.name, to.name)
 	}
+	found.asked = found.callees[0]
 	return found, nil
 }
 
@@ -204,7 +206,11 @@ func (e *Environment) outside(ctx context.Context, found ends, callee container.
 	if err != nil {
 		return ends{}, err
 	}
-	found.callees, found.gateways = shared(callee, callee), gateways(callee, own)
+	at, ok := found.callee.reached(callee)
+	if !ok {
+		return ends{}, fmt.Errorf("%s is in no network", found.callee.name)
+	}
+	found.callees, found.asked, found.gateways = shared(callee, callee), at.address, gateways(callee, own)
 	for _, i := range e.instances {
 		if i == found.callee {
 			continue
@@ -220,9 +226,6 @@ func (e *Environment) outside(ctx context.Context, found ends, callee container.
 	}
 	slices.SortFunc(found.gateways, netip.Addr.Compare)
 	found.gateways = slices.Compact(found.gateways)
-	if len(found.callees) == 0 {
-		return ends{}, fmt.Errorf("%s is in no network", found.callee.name)
-	}
 	return found, nil
 }
 
@@ -258,20 +261,6 @@ func (e *Environment) alone(ctx context.Context, at ends) error {
 		}
 	}
 	return nil
-}
-
-// shared answers the addresses that a container has in networks in which the other one is as well.
-func shared(of, with container.InspectResponse) []netip.Addr {
-	var all []netip.Addr
-	networks := of.NetworkSettings.Networks
-	for _, name := range slices.Sorted(maps.Keys(networks)) {
-		other := with.NetworkSettings.Networks[name]
-		if networks[name] == nil || other == nil || networks[name].NetworkID != other.NetworkID {
-			continue
-		}
-		all = append(all, addresses(networks[name].IPAddress, networks[name].GlobalIPv6Address)...)
-	}
-	return all
 }
 
 // portsOf answers a service's port of a name, or all of them without one.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,11 +61,8 @@ func (i *instance) find(info container.InspectResponse, port nat.Port) (string, 
 			return net.JoinHostPort(i.hostOf(b.HostIP), b.HostPort), nil
 		}
 	}
-	networks := info.NetworkSettings.Networks
-	for _, name := range slices.Sorted(maps.Keys(networks)) {
-		if n := networks[name]; n != nil && n.IPAddress != "" && i.endpoint.Local() {
-			return net.JoinHostPort(n.IPAddress, port.Port()), nil
-		}
+	if w, ok := i.reached(info); ok && i.endpoint.Local() {
+		return w.at(port.Port()), nil
 	}
 	return "", fmt.Errorf("%s: its port %s cannot be reached from here: publish it in the Compose file", i.name, port.Port())
 }

@@ -72,6 +72,10 @@ func portOf(info container.InspectResponse, s target.Server, endpoint Endpoint) 
 	if problem != "" {
 		return "", errors.New("the URL of a database " + problem)
 	}
-	i := &instance{name: s.On.Instance, endpoint: endpoint}
+	own, err := ownAddresses()
+	if err != nil {
+		return "", err
+	}
+	i := &instance{name: s.On.Instance, endpoint: endpoint, own: own}
 	return i.find(info, nat.Port(at.Port+"/tcp"))
 }

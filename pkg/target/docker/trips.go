@@ -120,7 +120,7 @@ func (t *tripper) forget() {
 func (e ends) url() string {
 	name := cmp.Or(e.port, spec.HTTPPort)
 	port, ok := e.callee.spec.Ports[name]
-	at := net.JoinHostPort(e.callees[0].String(), port)
+	at := net.JoinHostPort(e.asked.String(), port)
 	switch {
 	case !ok:
 		return ""
