@@ -210,8 +210,11 @@ func greet(ctx context.Context, c *client.Client) (system.Info, error) {
 
 func supported(info system.Info) error {
 	for _, option := range info.SecurityOptions {
-		if strings.HasPrefix(option, "name=rootless") {
+		switch name, _, _ := strings.Cut(option, ","); name {
+		case "name=rootless":
 			return errors.New("this is a rootless engine, which is not supported: what faults need of the kernel cannot be had in it")
+		case "name=userns":
+			return errors.New("the users of its containers are mapped to others (userns-remap), which is not supported: what is started inside a container would not be the service's own user. Take an engine that is started without userns-remap")
 		}
 	}
 	if info.OSType != "linux" {

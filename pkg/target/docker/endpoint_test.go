@@ -134,9 +134,10 @@ func TestTLS(t *testing.T) {
 
 func TestWhichEnginesAreSupported(t *testing.T) {
 	for want, info := range map[string]system.Info{
-		"":           {OSType: "linux", SecurityOptions: []string{"name=seccomp,profile=default", "name=cgroupns"}},
-		"rootless":   {OSType: "linux", SecurityOptions: []string{"name=seccomp,profile=builtin", "name=rootless"}},
-		"containers": {OSType: "windows"},
+		"":             {OSType: "linux", SecurityOptions: []string{"name=seccomp,profile=default", "name=cgroupns"}},
+		"rootless":     {OSType: "linux", SecurityOptions: []string{"name=seccomp,profile=builtin", "name=rootless"}},
+		"userns-remap": {OSType: "linux", SecurityOptions: []string{"name=seccomp,profile=default", "name=userns"}},
+		"containers":   {OSType: "windows"},
 	} {
 		if err := supported(info); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
