@@ -83,12 +83,12 @@ func (d *dbEdit) Inject(ctx context.Context) (Effect, error) {
 	if err := d.look(ctx); err != nil {
 		return Effect{}, err
 	}
-	if err := mayBeHit(ctx, d.rt, d.Target, d.db); err != nil {
+	editing, cancel := context.WithTimeoutCause(ctx, editLimit, fmt.Errorf("it was in use for %v", editLimit))
+	defer cancel()
+	if err := mayBeHit(editing, d.rt, d.Target, d.db); err != nil {
 		return Effect{}, err
 	}
 	d.touched = true
-	editing, cancel := context.WithTimeoutCause(ctx, editLimit, fmt.Errorf("it was in use for %v", editLimit))
-	defer cancel()
 	if err := d.db.edit(editing); err != nil {
 		return Effect{}, err
 	}
