@@ -24,7 +24,7 @@ func portsFrom(r impair.Range) *target.Ports { return &target.Ports{First: r.Fir
 // doorWithin bounds a connection to a container of this machine.
 const (
 	doorWithin = time.Second
-	doorTries  = 3
+	doorTries  = 5
 )
 
 // openDoor finds over which of its networks the container can be reached, and makes that the way of scrapes and readiness, from ports by which they are told from traffic. An
