@@ -58,7 +58,10 @@ func cpuOnset(Params) time.Duration { return cpuSample }
 
 // Prepare implements Fault.
 func (c *cpuStress) Prepare(ctx context.Context) ([]target.Undo, error) {
-	place := c.hoster.Placement(c.Target)
+	place, err := c.hoster.Placement(ctx, c.Target)
+	if err != nil {
+		return nil, err
+	}
 	c.where = in(place)
 	undos, err := c.arm(ctx, agent.CPUJob, c.config, helperUndo{})
 	if err != nil {

@@ -63,14 +63,16 @@ func memoryOnset(p Params) time.Duration {
 
 // Prepare implements Fault. Where the service has no limit of its own, only the stressor may be killed: the kernel could choose any process of the machine else.
 func (m *memoryStress) Prepare(ctx context.Context) ([]target.Undo, error) {
-	m.place = m.hoster.Placement(m.Target)
+	var err error
+	if m.place, err = m.hoster.Placement(ctx, m.Target); err != nil {
+		return nil, err
+	}
 	m.config.Limit = m.place.MemoryLimit
 	if m.config.Limit == 0 {
 		m.scorer = nil
 	}
 	var more helperUndo
 	if m.scorer != nil {
-		var err error
 		if m.score, err = m.scorer.OOMScore(ctx, m.Target); err != nil {
 			return nil, err
 		}
@@ -79,9 +81,28 @@ func (m *memoryStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	return m.arm(ctx, agent.MemoryJob, m.config, more)
 }
 
+// placeAgain reads the limit as it is now, which a fault may have lowered since it was read first. Whether there is one must not have changed: by that it was decided who is killed.
+func (m *memoryStress) placeAgain(ctx context.Context) error {
+	place, err := m.hoster.Placement(ctx, m.Target)
+	if err == nil && (place.MemoryLimit == 0) != (m.config.Limit == 0) {
+		err = fmt.Errorf("it had %s when the fault was armed and has %s now, and by that it was decided who is killed: leave it as it is while the experiment runs",
+			limitOf(m.place), limitOf(place))
+	}
+	m.place = place
+	return err
+}
+
+// limitOf is "no memory limit" or "a memory limit of 256MiB".
+func limitOf(p target.Placement) string {
+	if p.MemoryLimit == 0 {
+		return "no memory limit"
+	}
+	return "a memory limit of " + size(p.MemoryLimit)
+}
+
 // Inject implements Fault. It returns when all of the memory is filled, or when the kernel has killed somebody for it.
 func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
-	if err := m.look(ctx); err != nil {
+	if err := errors.Join(m.look(ctx), m.placeAgain(ctx)); err != nil {
 		return Effect{}, err
 	}
 	m.touched = true

@@ -20,7 +20,9 @@ func limited(t *testing.T) *world {
 		restarting(b)
 		b.Memory = limit
 	})
-	if p := w.Placement(w.target(t, "b")); p.MemoryLimit == 0 {
+	p, err := w.Placement(soon(t), w.target(t, "b"))
+	must(t, err)
+	if p.MemoryLimit == 0 {
 		t.Skipf("there is no limit to run into: the load would run %s", p.Where)
 	}
 	return w

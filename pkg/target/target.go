@@ -199,7 +199,8 @@ type HelperClient interface {
 // Hoster runs a helper where its load is charged to the target: in its cgroup where one can be had, else beside it (Placement says which).
 type Hoster interface {
 	Host(ctx context.Context, t Target, job string, config any) (Helper, error)
-	Placement(t Target) Placement
+	// Placement is an error where it cannot be read: no limit that is known is not the same as none.
+	Placement(ctx context.Context, t Target) (Placement, error)
 	// Usage reads how much CPU time and memory the place has used: the target's cgroup, or the target's processes and helpers together.
 	Usage(ctx context.Context, t Target) (Usage, error)
 }

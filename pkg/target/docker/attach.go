@@ -112,8 +112,8 @@ func (v *visitor) Close(ctx context.Context) error {
 	return errors.Join(v.guest.Close(ctx), v.hosts.end(ctx), v.hosts.engine.Close())
 }
 
-func (a *attached) Placement(target.Target) target.Placement {
-	return target.Placement{Where: errUndoOnly.Error()}
+func (a *attached) Placement(context.Context, target.Target) (target.Placement, error) {
+	return target.Placement{}, errUndoOnly
 }
 func (a *attached) Usage(context.Context, target.Target) (target.Usage, error) {
 	return target.Usage{}, errUndoOnly

@@ -68,22 +68,17 @@ func (e *Environment) Database(t target.Target, name string) (target.Database, e
 	return target.Database{Path: path, Inside: true}, err
 }
 
-// askTimeout bounds what is asked of an engine where the question has no context of its own.
-const askTimeout = 5 * time.Second
-
 // Placement implements target.Hoster.
-func (e *Environment) Placement(t target.Target) target.Placement {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
+func (e *Environment) Placement(ctx context.Context, t target.Target) (target.Placement, error) {
 	i, err := e.instance(t)
 	if err != nil {
-		return target.Placement{Where: err.Error()}
+		return target.Placement{}, err
 	}
 	info, err := i.inspect(ctx)
 	if err != nil {
-		return target.Placement{Where: err.Error()}
+		return target.Placement{}, err
 	}
-	return target.Placement{Cgroup: true, Where: "the container's own cgroup", MemoryLimit: info.HostConfig.Memory, CPULimit: cpuLimit(info.HostConfig.Resources)}
+	return target.Placement{Cgroup: true, Where: "the container's own cgroup", MemoryLimit: info.HostConfig.Memory, CPULimit: cpuLimit(info.HostConfig.Resources)}, nil
 }
 
 // usualPeriod is the kernel's own, in microseconds.

@@ -41,8 +41,8 @@ func TestALoadIsTheContainersOwn(t *testing.T) {
 	id := p.add("web", 1, published, hardened(p), limited(128<<20, 5e8))
 	w := p.world("web")
 	of := w.one("web")
-	if place := w.Placement(of); !place.Cgroup || place.MemoryLimit != 128<<20 || place.CPULimit != 0.5 {
-		t.Errorf("placement: %+v", place)
+	if place, err := w.Placement(soon(t), of); err != nil || !place.Cgroup || place.MemoryLimit != 128<<20 || place.CPULimit != 0.5 {
+		t.Errorf("placement: %+v, %v", place, err)
 	}
 	h, err := w.Host(soon(t), of, agent.CPUJob, agent.CPUConfig{Workers: 2, Load: 1})
 	must(t, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -169,13 +170,16 @@ func exactly(l target.Limit) (x exactLimit, err error) {
 	return x, err
 }
 
+// restoreWithin is how long is tried to give a limit back.
+const restoreWithin = 5 * time.Second
+
 // restoreLimit sets a limit as it was. It writes also what reads right already: an update that has failed may have reached the kernel all the same. A container that ends or starts meanwhile makes an update fail, so it is tried for a while.
 func restoreLimit(ctx context.Context, engine *client.Client, id string, was target.Limit) error {
 	x, err := exactly(was)
 	if err != nil {
 		return err
 	}
-	trying, cancel := context.WithTimeout(ctx, askTimeout)
+	trying, cancel := context.WithTimeout(ctx, restoreWithin)
 	defer cancel()
 	var failed error
 	err = poll(trying, func() (bool, error) {

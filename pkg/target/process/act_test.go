@@ -170,7 +170,8 @@ func TestSignalsAreNamed(t *testing.T) {
 
 func TestOutOfMemoryIsSeen(t *testing.T) {
 	w := up(t, one(func(s *spec.Service) { s.Memory = "48MiB" }))
-	place := w.Placement(w.target(t, "a"))
+	place, err := w.Placement(soon(t), w.target(t, "a"))
+	must(t, err)
 	if !place.Cgroup {
 		t.Skip("no cgroup here: " + place.Where)
 	}

@@ -35,7 +35,9 @@ func hidden(t *testing.T, w *world) proc.ID {
 // needsCgroups skips a test where no cgroup can be made.
 func needsCgroups(t *testing.T, w *world) {
 	t.Helper()
-	if p := w.Placement(w.target(t, "a")); !p.Cgroup {
+	p, err := w.Placement(soon(t), w.target(t, "a"))
+	must(t, err)
+	if !p.Cgroup {
 		t.Skip(p.Where)
 	}
 }
@@ -69,7 +71,9 @@ func TestNobodyIsLeftInACgroup(t *testing.T) {
 
 func needsCgroupsOrDown(t *testing.T, w *world) {
 	t.Helper()
-	if p := w.Placement(w.target(t, "a")); !p.Cgroup {
+	p, err := w.Placement(soon(t), w.target(t, "a"))
+	must(t, err)
+	if !p.Cgroup {
 		must(t, w.Down(soon(t)))
 		t.Skip(p.Where)
 	}

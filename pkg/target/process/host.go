@@ -172,12 +172,12 @@ func (h *helper) kill() error {
 }
 
 // Placement implements target.Hoster.
-func (e *Environment) Placement(t target.Target) target.Placement {
+func (e *Environment) Placement(_ context.Context, t target.Target) (target.Placement, error) {
 	s, err := e.service(t)
 	if err != nil {
-		return target.Placement{Where: err.Error()}
+		return target.Placement{}, err
 	}
-	return e.charge.placement(s)
+	return e.charge.placement(s), nil
 }
 
 // Usage implements target.Hoster. Without a cgroup it is the sum over the live processes of the instance and its helpers, so the CPU time of one that has ended

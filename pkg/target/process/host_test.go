@@ -74,8 +74,8 @@ func TestHelperIsHostedWhereItsPlacementSays(t *testing.T) {
 	}
 	own, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", h.PID()))
 	must(t, err)
-	if place := w.Placement(a); place.Cgroup != strings.Contains(string(own), "chaos-") {
-		t.Errorf("placed %+v, but its cgroups are\n%s", place, own)
+	if place, err := w.Placement(soon(t), a); err != nil || place.Cgroup != strings.Contains(string(own), "chaos-") {
+		t.Errorf("placed %+v, %v, but its cgroups are\n%s", place, err, own)
 	}
 	use, err := w.Usage(soon(t), a)
 	if err != nil || use.Memory < 1<<20 {

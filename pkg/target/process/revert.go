@@ -141,8 +141,8 @@ func (g *gone) Impaired(context.Context, target.Link) ([]string, error) {
 func (g *gone) Host(context.Context, target.Target, string, any) (target.Helper, error) {
 	return nil, target.ErrGone
 }
-func (g *gone) Placement(target.Target) target.Placement {
-	return target.Placement{Where: target.ErrGone.Error()}
+func (g *gone) Placement(context.Context, target.Target) (target.Placement, error) {
+	return target.Placement{}, target.ErrGone
 }
 func (g *gone) Usage(context.Context, target.Target) (target.Usage, error) {
 	return target.Usage{}, target.ErrGone
