@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,6 +157,35 @@ func TestVictim(t *testing.T) {
 		}
 		must(t, h.end(t))
 	}
+}
+
+// A load that is to outlive the service and may not protect itself fills memory that is not its own, by which it could be chosen. It is resident and is given back as any other.
+func TestMemoryApart(t *testing.T) {
+	const size = 64 << 20
+	id := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	c := startWith(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: id}) // there it has no privilege outside
+	c.Client = agent.NewClient(c.in, c.out)
+	must(t, c.Arm(soon(t), agent.MemoryJob, agent.MemoryConfig{Size: size, Limit: 1 << 30, Victim: agent.VictimService}))
+	if got := call[agent.MemoryStatus](t, c, agent.Status); strconv.Itoa(got.OOMScoreAdj) != score(t, "self") {
+		t.Fatalf("it could protect itself: %+v", got)
+	}
+	for range 2 {
+		before := c.stat(t).RSS
+		call[agent.MemoryStatus](t, c, agent.Inject)
+		eventually(t, "all of it is filled", func() bool {
+			s := call[agent.MemoryStatus](t, c, agent.Status)
+			return s.Filled == size && s.Resident == size
+		})
+		if grown := c.stat(t).RSS - before; grown > size/4 {
+			t.Errorf("it holds %d MiB itself", grown>>20)
+		}
+		revert(t, c)
+		if s := call[agent.MemoryStatus](t, c, agent.Status); s.Resident != 0 || s.Filled != 0 {
+			t.Errorf("after: %+v", s)
+		}
+	}
+	call[agent.MemoryStatus](t, c, agent.Inject)
+	must(t, c.end(t))
 }
 
 func score(t *testing.T, pid string) string {

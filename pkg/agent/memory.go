@@ -50,8 +50,11 @@ type MemoryStatus struct {
 
 type memory struct {
 	config MemoryConfig
+	// apart keeps the memory out of what this process has itself: the service is to be killed first, and this process may not protect itself.
+	apart bool
 
-	block  []byte // nil while nothing is injected
+	block  []byte   // nil while nothing is injected
+	file   *os.File // what block shows; nil if block is this process's own memory
 	filled atomic.Int64
 	stop   context.CancelFunc
 	done   chan struct{} // closed when the fill has ended
@@ -74,7 +77,11 @@ func newMemory(config json.RawMessage) (job, error) {
 		}
 		m.config.Victim = VictimStressor
 	}
-	return m, setVictim(m.config.Victim)
+	err := setVictim(m.config.Victim)
+	if m.config.Victim == VictimService && errors.Is(err, os.ErrPermission) {
+		m.apart, err = true, nil
+	}
+	return m, err
 }
 
 // available is how much memory the machine can give without taking it from anybody.
@@ -92,7 +99,7 @@ func available() (int64, error) {
 	return 0, errors.New("the kernel does not say how much memory is available")
 }
 
-// setVictim makes this process the first or the last to be killed. Being the last takes a privilege; without it status tells.
+// setVictim makes this process the first or the last to be killed. Being the last takes a privilege.
 func setVictim(victim string) error {
 	var score string
 	switch victim {
@@ -105,11 +112,7 @@ func setVictim(victim string) error {
 	default:
 		return fmt.Errorf("victim is %q, expected %s or %s", victim, VictimService, VictimStressor)
 	}
-	err := os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0)
-	if victim == VictimService && errors.Is(err, os.ErrPermission) {
-		return nil
-	}
-	if err != nil {
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0); err != nil {
 		return fmt.Errorf("choose the victim: %w", err)
 	}
 	return nil
@@ -126,33 +129,67 @@ func (m *memory) inject(ctx context.Context) (any, error) {
 }
 
 func (m *memory) take(ctx context.Context) error {
-	block, err := unix.Mmap(-1, 0, int(m.config.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	block, err := m.reserve()
 	if err != nil {
 		return fmt.Errorf("take %d bytes: %w", m.config.Size, err)
 	}
 	filling, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.block, m.stop, m.done = block, stop, make(chan struct{})
 	m.filled.Store(0)
-	go m.fill(filling, block, time.Now())
+	go m.fill(filling, time.Now())
 	return nil
 }
 
-// fill writes to every page, so that the kernel must give one for each: until then all of them are the same page of zeros.
-func (m *memory) fill(ctx context.Context, block []byte, began time.Time) {
-	defer close(m.done)
+// reserve maps the memory; none of it is taken yet. Memory apart is a file without a name: it is charged to the cgroup as any other and goes with this process, but as long as it
+// is not touched through the mapping it is nothing that this process has, by which the kernel chooses whom to kill. Else a load that fills the limit would be killed before a service
+// that holds next to nothing, whatever that one's score.
+func (m *memory) reserve() ([]byte, error) {
+	if !m.apart {
+		return unix.Mmap(-1, 0, int(m.config.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	}
+	fd, err := unix.MemfdCreate("load", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "load")
+	err = file.Truncate(m.config.Size)
+	var block []byte
+	if err == nil {
+		block, err = unix.Mmap(fd, 0, int(m.config.Size), unix.PROT_READ, unix.MAP_SHARED)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	m.file = file
+	return block, nil
+}
+
+// touch writes to every page from one place to another, and answers how far it came. Memory apart is refused when it has run out and nobody can be killed for it: it is tried again at the next turn.
+func touch(block []byte, file *os.File, at, end int) int {
 	page := os.Getpagesize()
+	for ; at < end; at += page {
+		if file == nil {
+			block[at] = 1
+		} else if _, err := file.WriteAt([]byte{1}, int64(at)); err != nil {
+			return at
+		}
+	}
+	return at
+}
+
+// fill writes to every page, so that the kernel must give one for each: until then all of them are the same page of zeros.
+func (m *memory) fill(ctx context.Context, began time.Time) {
+	defer close(m.done)
 	tick := time.NewTicker(fillEvery)
 	defer tick.Stop()
-	for at := 0; at < len(block) && ctx.Err() == nil; {
-		end := min(at+fillTurn, len(block))
+	for at := 0; at < len(m.block) && ctx.Err() == nil; {
+		end := min(at+fillTurn, len(m.block))
 		if m.config.Rate > 0 {
 			end = min(end, int(time.Since(began).Seconds()*float64(m.config.Rate)))
 		}
-		for ; at < end; at += page {
-			block[at] = 1
-		}
-		m.filled.Store(int64(min(at, len(block))))
-		if m.config.Rate > 0 && at < len(block) {
+		at = touch(m.block, m.file, at, end)
+		m.filled.Store(int64(min(at, len(m.block))))
+		if at < end || m.config.Rate > 0 && at < len(m.block) {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -205,6 +242,12 @@ func (m *memory) revert(context.Context) error {
 		return fmt.Errorf("give the memory back: %w", err)
 	}
 	m.block = nil
+	if m.file != nil {
+		if err := m.file.Close(); err != nil {
+			return fmt.Errorf("give the memory back: %w", err)
+		}
+		m.file = nil
+	}
 	m.filled.Store(0)
 	return nil
 }

@@ -65,8 +65,7 @@ func TestMemoryRunsOutForTheStressor(t *testing.T) {
 	wantReverted(t, f)
 }
 
-// The kernel is to kill the service, which is proven as well and told; a service that holds next to nothing beside a large load may live on, and there may be no room for another
-// one while the load lasts: those are the kernel's to decide.
+// The kernel is to kill the service, which is proven as well and told. There may be no room for another one while the load lasts: that is the kernel's to decide.
 func TestMemoryRunsOutForTheService(t *testing.T) {
 	w := limited(t)
 	pid := w.pid(t)

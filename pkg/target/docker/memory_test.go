@@ -14,8 +14,7 @@ import (
 
 // The race detector's own memory would count against the container's limit.
 
-// Memory beyond the container's limit makes the kernel kill, and the victim is who was to be it. (The load may not protect itself there; beside it a service that holds
-// next to nothing would live on.)
+// Memory beyond the container's limit makes the kernel kill, and the victim is who was to be it.
 func TestMemoryRunsOutInTheContainer(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
@@ -44,6 +43,21 @@ func TestMemoryRunsOutInTheContainer(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	must(t, h.Close(soon(t)))
+}
+
+// The load may not protect itself in a container. A service that holds next to nothing is killed before it all the same: what the load takes does not count as its own.
+func TestAServiceThatHoldsNothingIsKilledFirst(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, hardened(p), limited(256<<20, 0), restarts(container.RestartPolicyOnFailure))
+	w := p.world("web")
+	f := w.fault("memory.stress", map[string]string{"size": "320MiB", "rate": "800MiB/s", "victim": "service"})
+	_, err := f.Prepare(soon(t))
+	must(t, err)
+	proven(t, "proven", f.Inject, "the kernel has killed")
+	eventually(t, "its policy starts it", func() bool { return w.status(w.one("web")).Restarts > 0 })
+	proven(t, "proven", f.Check, "it was killed for memory meanwhile")
+	proven(t, "proven", f.Revert)
 }
 
 // A service that does not need what it is refused does not feel the limit. One that needs it is killed for it, which is the fault's doing; it keeps the limit when its
