@@ -171,10 +171,10 @@ func Catalogue() []Kind {
 			Params: []Param{
 				{Name: "size", Type: Bytes, Required: true, Min: "1MiB", Doc: "how much, resident; where the service has no limit of its own, at most what the machine has to spare"},
 				{Name: "rate", Type: Rate, Min: "1MiB/s", Doc: "how fast; without it at once"},
-				{Name: "victim", Type: Text, Choices: []string{agent.VictimService, agent.VictimStressor}, Doc: "whom the kernel kills when memory runs out; without it the kernel chooses. Where the service has no limit of its own it is always the stressor"},
+				{Name: "victim", Type: Text, Choices: []string{agent.VictimService, agent.VictimStressor}, Doc: "whom the kernel kills when memory runs out; without it the kernel chooses. If it is the stressor, the fault is over and proves nothing. Where the service has no limit of its own it is always the stressor"},
 			},
 			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
-			Proof: "at least 90% of the size is resident, or the kernel has killed for memory",
+			Proof: "at least 90% of the size is resident, or the kernel has killed for memory; a load that was killed while the service lives on is felt no more",
 			Onset: memoryOnset,
 			New:   newMemoryStress, Revert: revertMemory,
 		},

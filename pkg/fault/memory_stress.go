@@ -24,6 +24,9 @@ const askLimit = 2 * time.Second
 // oomNews is how long after the end of a helper an engine may tell that the kernel has killed for memory.
 const oomNews = 500 * time.Millisecond
 
+// endNews is how long after that it may tell that the service has ended as well.
+const endNews = 2 * time.Second
+
 var errSilent = fmt.Errorf("the helper did not answer within %v", askLimit)
 
 // memoryStress is memory.stress.
@@ -31,7 +34,8 @@ type memoryStress struct {
 	hosted
 	config agent.MemoryConfig
 	place  target.Placement
-	ranOut bool // the kernel has killed for memory since the injection
+	ranOut bool          // the kernel has killed for memory since the injection
+	took   time.Duration // from the injection until memory was seen to have run out; 0 if that was not seen right then
 	// scorer makes the service the first to be killed, and score is what it had before; nil if somebody else is to be the first.
 	scorer target.OOMScorer
 	score  int
@@ -111,6 +115,7 @@ func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
 			return Effect{}, err
 		}
 	}
+	began := time.Now()
 	now, err := m.ask(ctx, agent.Inject)
 	filled, moved := now.Filled, time.Now()
 	for err == nil && !m.ranOut && now.Filled < m.config.Size && time.Since(moved) < memoryStall {
@@ -120,6 +125,9 @@ func (m *memoryStress) Inject(ctx context.Context) (Effect, error) {
 		if now.Filled > filled {
 			filled, moved = now.Filled, time.Now()
 		}
+	}
+	if m.ranOut || errors.Is(err, agent.ErrEnded) {
+		m.took = time.Since(began)
 	}
 	return m.outcome(ctx, now, err)
 }
@@ -165,7 +173,7 @@ func (m *memoryStress) outcome(ctx context.Context, now agent.MemoryStatus, err 
 	return m.withFate(ctx, e)
 }
 
-// helperEnded tells what is known when the helper is gone: the memory ran out, which is the effect at its strongest, or something else ended it.
+// helperEnded tells what is known when the helper is gone: the memory ran out, which is the effect at its strongest right then, or something else ended it.
 func (m *memoryStress) helperEnded(ctx context.Context) (Effect, error) {
 	var kills int64
 	_, err := until(ctx, oomNews, func(ctx context.Context) (bool, error) {
@@ -194,10 +202,44 @@ func (m *memoryStress) limit() string {
 
 func size(bytes int64) string { return quantity.Format(float64(bytes), quantity.Bytes) }
 
-// Check implements Fault.
+// Check implements Fault. With the load its effect has ended, unless the kernel has killed the service as well.
 func (m *memoryStress) Check(ctx context.Context) (Effect, error) {
 	now, err := m.ask(ctx, agent.Status)
-	return m.outcome(ctx, now, err)
+	ended := errors.Is(err, agent.ErrEnded)
+	e, err := m.outcome(ctx, now, err)
+	if err != nil || !ended || !e.Proven {
+		return e, err
+	}
+	return m.outlived(ctx, e)
+}
+
+// outlived takes the proof from a load that was killed for memory while the service has lived on: nothing was felt since. An engine may tell the end of the service later than that of the load.
+func (m *memoryStress) outlived(ctx context.Context, e Effect) (Effect, error) {
+	gone, err := until(ctx, endNews, func(ctx context.Context) (bool, error) {
+		st, err := m.inspect(ctx)
+		return !m.same(st), err
+	})
+	if err != nil {
+		return Effect{}, err
+	}
+	e.Proven = gone
+	e.Summary = fmt.Sprintf("%s: memory ran out%s%s, and the kernel has killed for it: the load has ended", m.Instance, m.limit(), m.when())
+	if gone {
+		return m.withFate(ctx, e)
+	}
+	e.Summary += ", and the service is the process that it was, so nothing was felt since: ask for less"
+	if m.place.MemoryLimit > 0 && m.config.Victim != agent.VictimService {
+		e.Summary += ", or for `victim: service`"
+	}
+	return e, nil
+}
+
+// when says how soon memory ran out, if that is known.
+func (m *memoryStress) when() string {
+	if m.took == 0 {
+		return ""
+	}
+	return " after " + show(m.took)
 }
 
 // Revert implements Fault.

@@ -60,6 +60,25 @@ func TestAServiceThatHoldsNothingIsKilledFirst(t *testing.T) {
 	proven(t, "proven", f.Revert)
 }
 
+// With a load that was killed the fault is over: what is measured after that is measured under no pressure, and the fault is not proven to its end.
+func TestALoadThatWasKilledProvesNothing(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.add("web", 1, published, hardened(p), limited(128<<20, 0), variable("HOLDS=32"), restarts(container.RestartPolicyOnFailure))
+	w := p.world("web")
+	of := w.one("web")
+	before := w.status(of)
+	f := w.fault("memory.stress", map[string]string{"size": "256MiB", "victim": "stressor"})
+	_, err := f.Prepare(soon(t))
+	must(t, err)
+	proven(t, "proven", f.Inject, "the kernel has killed")
+	proven(t, "not proven", f.Check, "web-1: memory ran out, limit 128MiB after ", "the service is the process that it was, so nothing was felt since: ask for less, or for `victim: service`")
+	if st := w.status(of); st.PID != before.PID || !st.Ready {
+		t.Errorf("the service was %+v and is %+v", before, st)
+	}
+	proven(t, "proven", f.Revert)
+}
+
 // A service that does not need what it is refused does not feel the limit. One that needs it is killed for it, which is the fault's doing; it keeps the limit when its
 // policy starts it again, and has its own again afterwards.
 func TestALimitOnMemoryIsFelt(t *testing.T) {
