@@ -18,9 +18,10 @@ import (
 // MemoryJob takes memory.
 const MemoryJob = "memory"
 
-// fillTurn is how much is filled between two looks at the lease, and how often a slow fill goes on.
+// fillTurn is how much is filled between two looks at the lease, of which so much is asked of the kernel at once, and how often a slow fill goes on.
 const (
 	fillTurn  = 16 << 20
+	touchStep = 1 << 20
 	fillEvery = 10 * time.Millisecond
 )
 
@@ -164,17 +165,37 @@ func (m *memory) reserve() ([]byte, error) {
 	return block, nil
 }
 
-// touch writes to every page from one place to another, and answers how far it came. Memory apart is refused when it has run out and nobody can be killed for it: it is tried again at the next turn.
+// touch has every page from one place to another written to, and answers how far it came. When memory has run out and nobody can be killed for it the kernel refuses; it is tried again at the next turn.
 func touch(block []byte, file *os.File, at, end int) int {
 	page := os.Getpagesize()
-	for ; at < end; at += page {
-		if file == nil {
-			block[at] = 1
-		} else if _, err := file.WriteAt([]byte{1}, int64(at)); err != nil {
+	for at < end {
+		var err error
+		next := at + page
+		if file != nil {
+			_, err = file.WriteAt([]byte{1}, int64(at))
+		} else {
+			next = min((min(at+touchStep, end)+page-1)/page*page, len(block))
+			err = populate(block[at:next])
+		}
+		if err != nil {
 			return at
 		}
+		at = next
 	}
 	return at
+}
+
+// populate has the kernel write to pages. A page that this process writes to itself it waits for if memory has run out and nobody is killed for it, and until it has it nothing of this process goes on: its
+// collector of garbage waits for all that run. Kernels before 5.14 leave nothing else.
+func populate(part []byte) error {
+	err := unix.Madvise(part, unix.MADV_POPULATE_WRITE)
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	for at := 0; at < len(part); at += os.Getpagesize() {
+		part[at] = 1
+	}
+	return nil
 }
 
 // fill writes to every page, so that the kernel must give one for each: until then all of them are the same page of zeros.
@@ -232,12 +253,35 @@ func residentBytes(block []byte) (int64, error) {
 	return pages * int64(page), nil
 }
 
-func (m *memory) revert(context.Context) error {
+// letGo takes the pages away from the fill until it has ended. A fill that waits in the kernel because memory has run out, and nobody is killed for it, goes on when there is some again.
+func (m *memory) letGo(ctx context.Context) error {
+	tick := time.NewTicker(fillEvery)
+	defer tick.Stop()
+	for {
+		if m.file == nil { // of memory apart the kernel refuses what it does not have, so nobody waits
+			if err := unix.Madvise(m.block, unix.MADV_DONTNEED); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-m.done:
+			return nil
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the fill has not ended, it waits for memory: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// revert waits no longer than ctx lasts: after an error the memory is still there, and goes with this process.
+func (m *memory) revert(ctx context.Context) error {
 	if m.block == nil {
 		return nil
 	}
 	m.stop()
-	<-m.done
+	if err := m.letGo(ctx); err != nil {
+		return fmt.Errorf("give the memory back: %w", err)
+	}
 	if err := unix.Munmap(m.block); err != nil {
 		return fmt.Errorf("give the memory back: %w", err)
 	}

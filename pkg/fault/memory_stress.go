@@ -26,6 +26,9 @@ const oomNews = 500 * time.Millisecond
 // endNews is how long after that it may tell that the service has ended as well.
 const endNews = 2 * time.Second
 
+// errNeverKills refuses a place in which memory that has run out stops everybody, the load too, which then could not be told to end.
+var errNeverKills = errors.New("the kernel kills nobody for memory there (oom_kill_disable), so with memory everything would stand still, the load as well: take oom_kill_disable out of the Compose file and create the container anew")
+
 var errSilent = fmt.Errorf("the helper did not answer within %v", askLimit)
 
 // memoryStress is memory.stress.
@@ -66,6 +69,9 @@ func (m *memoryStress) Prepare(ctx context.Context) ([]target.Undo, error) {
 	var err error
 	if m.place, err = m.hoster.Placement(ctx, m.Target); err != nil {
 		return nil, err
+	}
+	if m.place.NeverKills {
+		return nil, errNeverKills
 	}
 	m.config.Limit = m.place.MemoryLimit
 	if m.config.Limit == 0 {

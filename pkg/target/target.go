@@ -212,6 +212,8 @@ type Placement struct {
 	MemoryLimit int64  `json:"memory_limit"` // bytes; 0 is none
 	// CPULimit is how many processors' time all in the place may use together; 0 is all there are.
 	CPULimit float64 `json:"cpu_limit,omitempty"`
+	// NeverKills means that the kernel kills nobody in the place when memory runs out: whoever wants more waits.
+	NeverKills bool `json:"never_kills,omitempty"`
 }
 
 // HelperEnder sees to it, from a fresh process, that a helper is at work no more, by its ID. It is idempotent.

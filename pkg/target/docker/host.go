@@ -78,7 +78,10 @@ func (e *Environment) Placement(ctx context.Context, t target.Target) (target.Pl
 	if err != nil {
 		return target.Placement{}, err
 	}
-	return target.Placement{Cgroup: true, Where: "the container's own cgroup", MemoryLimit: info.HostConfig.Memory, CPULimit: cpuLimit(info.HostConfig.Resources)}, nil
+	r := info.HostConfig.Resources
+	return target.Placement{
+		Cgroup: true, Where: "the container's own cgroup", MemoryLimit: r.Memory, CPULimit: cpuLimit(r), NeverKills: r.OomKillDisable != nil && *r.OomKillDisable,
+	}, nil
 }
 
 // usualPeriod is the kernel's own, in microseconds.

@@ -64,6 +64,27 @@ func TestALimitThatCannotBeReadIsNotNone(t *testing.T) {
 	}
 }
 
+// Where the kernel kills nobody a load that met the limit would stand still with the service, and could not be taken back.
+func TestMemoryIsNotFilledWhereNobodyIsKilled(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	yes := true
+	id := p.add("web", 1, published, limited(128<<20, 0), func(_ *container.Config, h *container.HostConfig) { h.OomKillDisable = &yes })
+	info, err := p.engine.ContainerInspect(soon(t), id)
+	must(t, err)
+	if kept := info.HostConfig.OomKillDisable; kept == nil || !*kept {
+		t.Skip("this engine's kernel always kills")
+	}
+	w := p.world("web")
+	f := w.fault("memory.stress", map[string]string{"size": "256MiB"})
+	_, err = f.Prepare(soon(t))
+	wantError(t, err, "web-1: the kernel kills nobody for memory there (oom_kill_disable)", "take oom_kill_disable out of the Compose file")
+	if n := p.atWork(id); n != 0 {
+		t.Errorf("%d helpers at work", n)
+	}
+	proven(t, "proven", f.Revert, "nothing was done")
+}
+
 // Whom the kernel kills is decided by whether there is a limit. One that somebody gives the container after that makes it another fault than was armed.
 func TestALimitThatCameAfterArming(t *testing.T) {
 	notUnderRace(t)
