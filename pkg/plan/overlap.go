@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -40,7 +39,7 @@ func (b *builder) within(x, y *Fault) (string, bool) {
 	if len(outer) > len(inner) {
 		outer, inner = inner, outer
 	}
-	return inner, isIn(inner, outer)
+	return inner, target.IsIn(inner, outer)
 }
 
 // meet says whether two faults may hit the same service.
@@ -74,7 +73,7 @@ func (b *builder) hinders(x, y *Fault) string {
 // holds says whether the directory of one fault holds the database of another, by its path in chaos.yaml, in a service that both may hit.
 func (b *builder) holds(x *Fault, directory string, y *Fault) bool {
 	return slices.ContainsFunc(x.mayHit(), func(service string) bool {
-		return slices.Contains(y.mayHit(), service) && slices.ContainsFunc(b.databasesOf(service, y), func(file string) bool { return isIn(file, x.Params.Text(directory)) })
+		return slices.Contains(y.mayHit(), service) && slices.ContainsFunc(b.databasesOf(service, y), func(file string) bool { return target.IsIn(file, x.Params.Text(directory)) })
 	})
 }
 
@@ -86,11 +85,6 @@ func (b *builder) databasesOf(service string, f *Fault) (files []string) {
 		}
 	}
 	return files
-}
-
-// isIn says whether a path is that of a directory, or of something in it.
-func isIn(path, directory string) bool {
-	return path == directory || strings.HasPrefix(path, strings.TrimSuffix(directory, "/")+"/")
 }
 
 // sameDatabase says whether two faults are on one database of a service that both hit. Where one names none, there is only one.

@@ -1,6 +1,9 @@
 package target
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Tmpfs is the type of a file system that is memory.
 const Tmpfs = "tmpfs"
@@ -23,4 +26,9 @@ type DiskOwner interface {
 type Mounter interface {
 	// Mounting starts and arms a helper to which the instance's first process is number 1. An instance whose mounts cannot be told from others' is an error.
 	Mounting(ctx context.Context, t Target, job string, config any) (Helper, error)
+}
+
+// IsIn says whether a path is that of a directory, or of something in it. Both are absolute and clean; no link is followed.
+func IsIn(path, directory string) bool {
+	return path == directory || strings.HasPrefix(path, strings.TrimSuffix(directory, "/")+"/")
 }

@@ -77,16 +77,11 @@ func mountUnder(info container.InspectResponse, file string) (on container.Mount
 		all = append(all, container.MountPoint{Destination: "/dev/shm"}) // of all who share its `ipc`
 	}
 	for _, m := range all {
-		if below(file, m.Destination) && len(m.Destination) > len(on.Destination) {
+		if target.IsIn(file, m.Destination) && len(m.Destination) > len(on.Destination) {
 			on = m
 		}
 	}
 	return on
-}
-
-// below says whether a path is that of a directory, or below it.
-func below(file, dir string) bool {
-	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // places are where on the engine's machine lies what containers mount. One that is on no disk of it has a name that is no path.
@@ -140,7 +135,7 @@ func (p places) of(m container.MountPoint) string {
 // reaches says whether who mounts this has what lies somewhere. Who mounts all that the engine keeps, or the whole machine, looks after that, and is no user of what is in it.
 func (p places) reaches(m container.MountPoint, at string) bool {
 	from := p.of(m)
-	return from != "" && below(at, from) && !below(p.everyone, from)
+	return from != "" && target.IsIn(at, from) && !target.IsIn(p.everyone, from)
 }
 
 // sharers are all containers but one that have a file of a mount of that one's, also those that do not run now: they may be started meanwhile.
