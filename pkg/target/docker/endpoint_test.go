@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,11 +8,8 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,17 +92,7 @@ func TestABrokenConfigurationIsAnError(t *testing.T) {
 
 // An engine behind TLS is met with the certificates of its endpoint, and not without them.
 func TestTLS(t *testing.T) {
-	local := endpoint(t)
-	if !local.Local() {
-		t.Skip("the engine is not on a socket of this machine")
-	}
-	to, err := url.Parse("http://docker")
-	must(t, err)
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	proxy.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(local.Host, "unix://"))
-	}}
-	server := httptest.NewUnstartedServer(proxy)
+	server := httptest.NewUnstartedServer(proxyTo(t, endpoint(t)))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it says that somebody came without a certificate
 	server.StartTLS()
 	t.Cleanup(server.Close)

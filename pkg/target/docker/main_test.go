@@ -9,6 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -347,6 +350,36 @@ func endpoint(t *testing.T) Endpoint {
 	}
 	must(t, c.Close())
 	return e
+}
+
+// proxyTo passes requests on to an engine of this machine.
+func proxyTo(t *testing.T, e Endpoint) *httputil.ReverseProxy {
+	t.Helper()
+	if !e.Local() {
+		t.Skip("the engine is not on a socket of this machine")
+	}
+	to, err := url.Parse("http://docker")
+	must(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.FlushInterval = -1 // what it tells of events is not held back
+	proxy.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(e.Host, "unix://"))
+	}}
+	return proxy
+}
+
+// onSocket is an engine of this machine that a handler makes of another: one that is reached in another way is not on this machine.
+func onSocket(t *testing.T, h http.Handler) Endpoint {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	must(t, server.Listener.Close())
+	path := t.TempDir() + "/engine.sock"
+	var err error
+	server.Listener, err = net.Listen("unix", path)
+	must(t, err)
+	server.Start()
+	t.Cleanup(server.Close)
+	return Endpoint{Host: "unix://" + path}
 }
 
 func dial(t *testing.T) *client.Client {

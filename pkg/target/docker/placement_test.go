@@ -1,12 +1,7 @@
 package docker
 
 import (
-	"context"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,28 +15,14 @@ import (
 // refusing is a way to this machine's engine on which requests are refused as by one that is too busy, as long as refuse says so.
 func refusing(t *testing.T, refuse func(*http.Request) bool) Endpoint {
 	t.Helper()
-	local := endpoint(t)
-	scheme, address, _ := strings.Cut(local.Host, "://")
-	to, err := url.Parse("http://docker")
-	must(t, err)
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	proxy.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, scheme, address)
-	}}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	proxy := proxyTo(t, endpoint(t))
+	return onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if refuse(r) {
 			http.Error(w, `{"message":"the engine is busy"}`, http.StatusInternalServerError)
 			return
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	must(t, server.Listener.Close())
-	path := t.TempDir() + "/engine.sock" // an engine that is not on this machine is reached in another way
-	server.Listener, err = net.Listen("unix", path)
-	must(t, err)
-	server.Start()
-	t.Cleanup(server.Close)
-	return Endpoint{Host: "unix://" + path}
 }
 
 // A limit that the engine did not tell is not the same as none: the load would be made the victim instead of the service, which would be another fault than was asked for.

@@ -2,16 +2,12 @@ package docker
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
-	"net/url"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -114,24 +110,9 @@ func (w *world) reachable(id string) {
 // without4 is an engine of this machine that tells of no IPv4 addresses of its containers, as engines do of networks that have none.
 func without4(t *testing.T, e Endpoint) Endpoint {
 	t.Helper()
-	if !e.Local() {
-		t.Skip("the engine is not on a socket of this machine")
-	}
-	to, err := url.Parse("http://docker")
-	must(t, err)
-	proxy := httputil.NewSingleHostReverseProxy(to)
-	proxy.FlushInterval = -1
-	proxy.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(e.Host, "unix://"))
-	}}
+	proxy := proxyTo(t, e)
 	proxy.ModifyResponse = hide4
-	path := t.TempDir() + "/engine.sock"
-	in, err := net.Listen("unix", path)
-	must(t, err)
-	server := &http.Server{Handler: proxy}
-	go func() { _ = server.Serve(in) }() // until it is closed
-	t.Cleanup(func() { must(t, server.Close()) })
-	return Endpoint{Host: "unix://" + path}
+	return onSocket(t, proxy)
 }
 
 // hide4 takes the IPv4 addresses out of what an engine tells of one container.
