@@ -30,9 +30,7 @@ func TestOneRunAtATimeOnCompose(t *testing.T) {
 	c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
 	must(t, u.cmd.Process.Kill())
 	<-u.ended
-	if code, said := output(t, c.program, "env", "up", "--config", c.config, "--env", c.environment); code != 0 {
-		t.Errorf("after a run that was killed: exit code %d:\n%s", code, said)
-	}
+	c.env("up") // which nobody who was killed keeps anybody from
 }
 
 // renamed writes an experiment again under another name, for the same run.

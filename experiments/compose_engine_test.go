@@ -347,7 +347,7 @@ func TestTheEngineEndsAtAnyMoment(t *testing.T) {
 			e.end(syscall.SIGTERM)
 			e.more = append(e.more, "--live-restore")
 			e.start()
-			c.up()
+			c.env("up")
 		}
 		k := engineEnd{fault: onContainers[n%len(onContainers)], after: time.Duration(random.Int64N(int64(composeLife))), signal: syscall.SIGKILL}
 		if random.IntN(3) == 0 {
@@ -404,7 +404,7 @@ func (e *engine) endAt(c composed, k engineEnd) string {
 	}
 	u.tells(c)
 	if whole || u.at(journal.EnvironmentUp).IsZero() { // what the engine has done to the containers is nobody's to undo
-		c.up()
+		c.env("up")
 	}
 	if e.broken(c, u) {
 		return "a container that the engine does not start any more"
@@ -430,15 +430,15 @@ func (e *engine) broken(c composed, u underway) bool {
 			c.docker("rm", "-f", s.ID)
 		}
 	}
-	c.up()
+	c.env("up")
 	e.settled(c, u)
 	return true
 }
 
-// up starts of the project what does not run.
-func (c composed) up() {
+// env starts what does not run of the project, or ends it, as a person would: by "up" or "down".
+func (c composed) env(command string) {
 	c.t.Helper()
-	if code, said := output(c.t, c.program, "env", "up", "--env", "compose"); code != 0 {
-		c.t.Fatalf("exit code %d:\n%s", code, said)
+	if code, said := output(c.t, c.program, "env", command, "--config", c.config, "--env", c.environment); code != 0 {
+		c.t.Fatalf("env %s: exit code %d:\n%s", command, code, said)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // What --up leaves, or cannot end, is said when the run itself has said all.
 func TestWhatUpLeavesIsSaid(t *testing.T) {
 	c := compose(t)
-	c.endProject()
+	c.env("down")
 	file := c.experiment("service.pause, target: {service: service-b}", longFault)
 	t.Run("it cannot be ended", func(t *testing.T) {
 		c := c
@@ -19,7 +19,7 @@ func TestWhatUpLeavesIsSaid(t *testing.T) {
 		u := c.begin(file, "--up")
 		c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
 		guest := c.docker("run", "-d", "--network", c.project+"_default", "chaosgate/service-b:dev") // Compose ends no network with somebody else in it
-		t.Cleanup(func() { c.docker("rm", "-fv", guest); c.endProject() })
+		t.Cleanup(func() { c.docker("rm", "-fv", guest); c.env("down") })
 		said := u.interrupted(t, 6)
 		for _, want := range []string{"active endpoints", "environment compose could not be ended", "chaos env down --env compose"} {
 			if !strings.Contains(said, want) {
@@ -37,7 +37,7 @@ func TestWhatUpLeavesIsSaid(t *testing.T) {
 		if want := "environment compose is left running"; !strings.Contains(said, want) {
 			t.Errorf("missing %q in:\n%s", want, said)
 		}
-		c.endProject()
+		c.env("down")
 	})
 }
 
@@ -50,12 +50,4 @@ func (u underway) interrupted(t *testing.T, code int) string {
 		t.Errorf("exit code %d, want %d:\n%s", got, code, u.said)
 	}
 	return u.said.String()
-}
-
-// endProject ends the project as a person would.
-func (c composed) endProject() {
-	c.t.Helper()
-	if code, said := output(c.t, c.program, "env", "down", "--config", c.config, "--env", c.environment); code != 0 {
-		c.t.Fatalf("exit code %d:\n%s", code, said)
-	}
 }
