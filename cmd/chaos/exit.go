@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"chaosgate/pkg/executor"
 	"chaosgate/pkg/verdict"
 )
 
@@ -80,4 +82,38 @@ func conclude(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "  %s\n", foreign(f.hint))
 	}
 	return f.code
+}
+
+// early is why a run never began: the user's signal, with what went wrong beside it, or what went wrong alone. What is left to undo outweighs a signal.
+func early(ctx context.Context, err error) error {
+	var interrupted executor.Interrupted
+	var f *failure
+	if !errors.As(context.Cause(ctx), &interrupted) || errors.As(err, &f) && f.code == verdict.ExitDirty {
+		return err
+	}
+	said := fmt.Errorf(textNotStarted, interrupted.Signal)
+	if rest := besides(err, interrupted); rest != nil {
+		said = fmt.Errorf("%w: %w", said, rest)
+	}
+	return &failure{code: verdict.Verdict{Interrupted: interrupted.Signal}.ExitCode(), err: said}
+}
+
+// besides is the part of an error that a cause does not explain; nil if it explains all of it.
+func besides(err, cause error) error {
+	if !errors.Is(err, cause) {
+		return err
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return nil // it is the cause
+		}
+		return besides(inner, cause)
+	}
+	var rest []error
+	for _, one := range joined.Unwrap() {
+		rest = append(rest, besides(one, cause))
+	}
+	return errors.Join(rest...)
 }
