@@ -9,6 +9,7 @@ import (
 
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/executor"
+	"chaosgate/pkg/journal"
 	"chaosgate/pkg/metrics"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/progress"
@@ -21,9 +22,9 @@ import (
 // load is an experiment's traffic as the executor knows it.
 type load struct{ *traffic.Generator }
 
-func (l load) Stop(ctx context.Context) (problem string, missed uint64) {
+func (l load) Stop(ctx context.Context, judged journal.Stretch) (problem string, missed uint64) {
 	sum := l.Generator.Stop(ctx)
-	return sum.Problem(), sum.Missed
+	return sum.Problem(), l.Missed(judged.From, judged.To)
 }
 
 func startLoad(secrets vault) func(context.Context, plan.Plan, target.Environment) (executor.Load, error) {

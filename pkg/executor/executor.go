@@ -30,9 +30,9 @@ type Metrics interface {
 	Close() error
 }
 
-// Load is running traffic. Stop ends it and says in a sentence if it could not keep its rate, and how many requests that were due were never sent.
+// Load is running traffic. Stop ends it and says in a sentence if it could not keep its rate, and how many requests that were due in a stretch of time were never sent.
 type Load interface {
-	Stop(context.Context) (problem string, missed uint64)
+	Stop(ctx context.Context, judged journal.Stretch) (problem string, missed uint64)
 }
 
 // Parts are what an executor works with. They are called for each experiment, from several goroutines.

@@ -94,16 +94,22 @@ func TestAServiceThatFallsWhenItWasTouched(t *testing.T) {
 	}
 }
 
-// What was never sent may be what callers would have fared worst with; what was sent late was still answered.
+// What was never sent may be what callers would have fared worst with; what was sent late was still answered, and what was due before the steady state or
+// after the end is not judged.
 func TestTrafficThatWasNotSent(t *testing.T) {
+	steps := []plan.Step{faultStep("hit", ms), probeStep("holds", "hit")}
 	l := newLab(t)
-	l.missed = 3
-	v, _ := l.run(t.Context(), labPlan(faultStep("hit", ms), probeStep("holds", "hit")), Inject)
+	l.onInject = func() { l.missedAt = time.Now() }
+	v, _ := l.run(t.Context(), labPlan(steps...), Inject)
 	closedWith(t, v, verdict.ExitInconclusive, "traffic")
-	l = newLab(t)
-	l.late = "some were sent late"
-	v, _ = l.run(t.Context(), labPlan(faultStep("hit", ms), probeStep("holds", "hit")), Inject)
-	open(t, v)
+	late, early, afterwards := newLab(t), newLab(t), newLab(t)
+	late.late = "some were sent late"
+	early.load = func(context.Context) error { early.missedAt = time.Now(); return nil }
+	afterwards.missedAt = time.Now().Add(time.Hour)
+	for _, l := range []*lab{late, early, afterwards} {
+		v, _ = l.run(t.Context(), labPlan(steps...), Inject)
+		open(t, v)
+	}
 }
 
 // So it is when it falls while something is looked at, or while the traffic is started: what is cut short by that tells nothing, and is no error.

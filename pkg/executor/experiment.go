@@ -179,7 +179,8 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (wall time.Durat
 	if err != nil {
 		return time.Since(x.began), unlessCancelled(ctx, "start the traffic", err)
 	}
-	defer func() { x.stopLoad(ctx, load) }()
+	var judged journal.Stretch // by its traffic: what comes before and after may hold that up, as it asks a lot of the machine
+	defer func() { x.stopLoad(ctx, load, judged) }()
 	var undos []string
 	x.metrics, err = x.parts.Measure(ctx, x.plan, x.env, load, x.recordIn(&undos))
 	if err != nil {
@@ -193,7 +194,9 @@ func (x *experiment) timed(ctx context.Context, watched *watch) (wall time.Durat
 	x.note(journal.Measuring, "", 0, journal.MeasuringInfo{Source: x.metrics.Describe(), Interval: x.plan.Interval})
 	x.deps = x.parts.Deps
 	x.deps.Source, x.deps.Environment = x.metrics, x.env
+	judged.From = time.Now()
 	x.work(ctx, cancel)
+	judged.To = time.Now()
 	if ctx.Err() != nil {
 		x.noteAborted(context.Cause(ctx))
 	}
@@ -211,10 +214,10 @@ func unlessCancelled(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-func (x *experiment) stopLoad(ctx context.Context, load Load) {
+func (x *experiment) stopLoad(ctx context.Context, load Load, judged journal.Stretch) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
 	defer cancel()
-	problem, missed := load.Stop(ctx)
+	problem, missed := load.Stop(ctx, judged)
 	if problem == "" {
 		return
 	}

@@ -39,8 +39,8 @@ type lab struct {
 	answers                                          int    // how many of its looks are answered before
 	onInject, onHang                                 func()
 	act, load                                        func(context.Context) error
-	missed                                           uint64 // requests that were never sent
-	late                                             string // what is said of requests that were sent late
+	missedAt                                         time.Time // when requests were due that were never sent
+	late                                             string    // what is said of requests that were sent late
 	resets                                           []metrics.Reset
 	resetsErr                                        error
 	patience                                         map[string]time.Duration // of the last look of each check, of reverts by "revert" and their step, and of "down"
@@ -110,10 +110,10 @@ func (l *lab) Cut()                        { l.write("cut") }
 func (l *lab) Resets(context.Context, []string, time.Time, time.Time) ([]metrics.Reset, error) {
 	return l.resets, l.resetsErr
 }
-func (l *lab) Stop(context.Context) (string, uint64) {
+func (l *lab) Stop(_ context.Context, judged journal.Stretch) (string, uint64) {
 	l.write("traffic stopped")
-	if l.missed > 0 {
-		return "the traffic could not keep its rate", l.missed
+	if l.missedAt.Before(judged.To) && l.missedAt.After(judged.From) {
+		return "the traffic could not keep its rate", 3
 	}
 	return l.late, 0
 }

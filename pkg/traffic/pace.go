@@ -16,19 +16,47 @@ type pacer struct {
 	stop     <-chan struct{}
 	late     uint64 // sent more than lateAfter behind the clock
 	missed   uint64 // never sent
+	gaps     []gap  // in which those were due
+	began    time.Time
+	next     uint64 // the request that is due, or was when a free worker began to be waited for
+}
+
+// gap is a stretch of time in which requests were due that were never sent.
+type gap struct {
+	from, to time.Time
+	missed   uint64
 }
 
 // Pace returns when request number hits (from 0) is due.
 func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
-	lag := elapsed - p.due(hits)
-	if lag > forgetAfter {
-		p.missed += uint64(lag.Seconds() / p.interval)
-		lag = elapsed - p.due(hits)
+	if p.next = hits; p.began.IsZero() {
+		p.began = time.Now().Add(-elapsed)
 	}
+	lag := p.forget(elapsed)
 	if lag > lateAfter {
 		p.late++
 	}
 	return 0, !p.wait(-lag)
+}
+
+// forget gives up what can no longer be sent in time, and says how far behind the clock the next request is then.
+func (p *pacer) forget(elapsed time.Duration) time.Duration {
+	lag := elapsed - p.due(p.next)
+	missed := uint64(lag.Seconds() / p.interval)
+	if lag <= forgetAfter || missed == 0 {
+		return lag
+	}
+	now := p.began.Add(elapsed)
+	p.gaps = append(p.gaps, gap{now.Add(-lag), now, missed})
+	p.missed += missed
+	return elapsed - p.due(p.next)
+}
+
+// end counts what was due when the sending ended: until then a free worker may have been waited for.
+func (p *pacer) end(at time.Time) {
+	if !p.began.IsZero() {
+		p.forget(at.Sub(p.began))
+	}
 }
 
 func (p *pacer) due(hits uint64) time.Duration {

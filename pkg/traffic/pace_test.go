@@ -33,6 +33,36 @@ func TestPacerCountsWhatIsLate(t *testing.T) {
 	}
 }
 
+// A service may hang until the end, with all that may be in flight: then nothing asks the pacer any more.
+func TestWhatIsDueAtTheEndIsMissed(t *testing.T) {
+	p := paced(10, 0, 100*time.Millisecond)
+	p.end(p.began.Add(time.Second))
+	if p.missed != 0 {
+		t.Errorf("%d missed", p.missed)
+	}
+	p.end(p.began.Add(2150 * time.Millisecond))
+	if p.missed != 20 {
+		t.Errorf("%d missed, want 20", p.missed)
+	}
+}
+
+func TestMissedIsAskedForAStretch(t *testing.T) {
+	p := paced(10, 0, 2150*time.Millisecond, 2200*time.Millisecond, 2300*time.Millisecond, 4450*time.Millisecond)
+	g := Generator{pacers: []*pacer{p, paced(10, 0)}}
+	for _, c := range []struct {
+		from, to int // milliseconds
+		missed   uint64
+	}{{0, 50, 0}, {50, 150, 20}, {2160, 2250, 0}, {2140, 2410, 40}, {2400, 2500, 20}, {4500, 5000, 0}, {0, 5000, 40}} {
+		at := func(ms int) time.Time { return p.began.Add(time.Duration(ms) * time.Millisecond) }
+		if got := g.Missed(at(c.from), at(c.to)); got != c.missed {
+			t.Errorf("from %d to %d: got %d, want %d", c.from, c.to, got, c.missed)
+		}
+	}
+	if got := g.Missed(time.Time{}, time.Time{}); got != 0 {
+		t.Errorf("of nothing: %d", got)
+	}
+}
+
 func TestPacerWaitsUntilARequestIsDue(t *testing.T) {
 	p := &pacer{interval: 0.05, stop: make(chan struct{})}
 	begun := time.Now()

@@ -40,10 +40,23 @@ func (s Summary) Problem() string {
 		s.Rate, s.Wanted, s.Late, s.Sent, lateAfter, s.Missed)
 }
 
+// Missed is how many requests were never sent that were due in a stretch of time which overlaps with one. Stop has been called.
+func (g *Generator) Missed(from, to time.Time) (missed uint64) {
+	for _, p := range g.pacers {
+		for _, gap := range p.gaps {
+			if gap.from.Before(to) && gap.to.After(from) {
+				missed += gap.missed
+			}
+		}
+	}
+	return missed
+}
+
 // summarize reads everything; the senders have ended.
 func (g *Generator) summarize(took time.Duration) Summary {
 	s := Summary{Took: target.Duration(took), Wanted: g.wanted}
 	for _, p := range g.pacers {
+		p.end(g.began.Add(took))
 		s.Late += p.late
 		s.Missed += p.missed
 	}
