@@ -444,6 +444,14 @@ func TestAnEngineThatTellsLate(t *testing.T) {
 	x.compare(soon(t))
 	late(events.ActionStart, engineTime(state().StartedAt))
 	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready)
+	must(t, p.engine.ContainerKill(soon(t), i.id, "SIGKILL"))
+	eventually(t, "it ended again", func() bool { return !state().Running })
+	end := engineTime(state().FinishedAt)
+	late(events.ActionDie, end)
+	w.awaitEvents("web-1", target.Started, target.Ready, target.Exited, target.Started, target.Ready, target.Exited)
+	if said := w.of("web-1"); !said[len(said)-1].Time.Equal(end) { // a fault that began meanwhile has not caused it
+		t.Errorf("it ended at %v, and is said to have ended at %v", end, said[len(said)-1].Time)
+	}
 }
 
 // Another checkout's project may have the same name.

@@ -29,12 +29,13 @@ func gaveUp(info container.InspectResponse) bool {
 	return p.IsOnFailure() && p.MaximumRetryCount > 0 && info.RestartCount >= p.MaximumRetryCount && !info.State.Restarting && !info.State.Running
 }
 
-// endOf is when a container ended last, by the clock of this machine.
-func (w *watcher) endOf(info container.InspectResponse) time.Time {
-	if end := engineTime(info.State.FinishedAt); w.env.opts.Endpoint.Local() && !end.IsZero() {
+// endOf is when a container ended that was started at a time and of whose end the engine told at another, by the clock of this machine. A busy engine tells of it
+// only after it has cleaned up, which may take seconds: long enough for a fault to begin meanwhile.
+func (w *watcher) endOf(info container.InspectResponse, started, told time.Time) time.Time {
+	if end := engineTime(info.State.FinishedAt); w.env.opts.Endpoint.Local() && end.After(started) && end.Before(told) {
 		return end
 	}
-	return time.Now()
+	return told
 }
 
 // cause says how an instance ended.

@@ -168,16 +168,14 @@ func (w *watcher) compare(ctx context.Context) {
 		i.mu.Unlock()
 		runs := info.State.Running && !info.State.Restarting
 		e := target.Event{Time: time.Now(), Service: i.service, Instance: i.name}
-		end := e
-		end.Time = w.endOf(info)
 		switch {
 		case running && again:
-			w.died(ctx, i, end, unknownExit)
+			w.died(ctx, i, e, unknownExit)
 			if runs {
 				w.started(ctx, i, e, start)
 			}
 		case running && !runs:
-			w.died(ctx, i, end, info.State.ExitCode)
+			w.died(ctx, i, e, info.State.ExitCode)
 		case !running && runs && again:
 			w.started(ctx, i, e, start)
 		}
@@ -270,7 +268,7 @@ func (w *watcher) started(ctx context.Context, i *instance, e target.Event, at t
 	})
 }
 
-// died tells of an end.
+// died tells of an end. The event's time is when it was told.
 func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code int) {
 	info, err := i.inspect(ctx)
 	if err == nil {
@@ -278,6 +276,9 @@ func (w *watcher) died(ctx context.Context, i *instance, e target.Event, code in
 	}
 	e.Type, e.ExitCode = target.Exited, code
 	i.mu.Lock()
+	if err == nil {
+		e.Time = w.endOf(info, i.startAt, e.Time)
+	}
 	i.lastExit, i.running = code, false
 	e.OOM = code == killedExit && (near(i.oomAt, e.Time) || err == nil && info.State.OOMKilled && (!info.State.Running || info.State.Restarting))
 	held := i.heldAt(e.Time)
