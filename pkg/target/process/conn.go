@@ -16,7 +16,6 @@ import (
 type conn struct {
 	near, far *net.TCPConn // far is nil if web carries it
 	in, out   atomic.Int64 // bytes from the caller, to the caller
-	limited   atomic.Int64 // pieces that a limit on the bandwidth held back
 	halves    sync.WaitGroup
 	ours      bool             // a round trip of this program, which is no traffic
 	web       *intercept.Proxy // what carries it instead of the chain, under a fault on HTTP requests
@@ -39,7 +38,6 @@ func (c *conn) addTo(s target.LinkStats) target.LinkStats {
 	if !c.ours {
 		s.BytesIn += c.in.Load()
 		s.BytesOut += c.out.Load()
-		s.Limited += c.limited.Load()
 	}
 	return s
 }
@@ -71,7 +69,7 @@ type half struct {
 	net.Conn
 	peer   *net.TCPConn
 	count  *atomic.Int64 // of a read half
-	limit  limit         // of a read half
+	queue  queue         // of a read half
 	ended  func()        // of a write half
 	broken bool
 }
@@ -79,32 +77,40 @@ type half struct {
 func (h *half) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
 	h.count.Add(int64(n))
-	h.limit.pass(n, time.Now())
+	h.queue.pass(n, time.Now())
 	return n, err
 }
 
-// limit counts what a limit on the bandwidth holds back in one direction of a connection. It is used by one goroutine.
+// limit is a fault's limit on the bandwidth of a link, and what it has held back. It is safe for concurrent use.
 type limit struct {
-	rate    *atomic.Int64 // of the link, in bytes per second; 0 is none
-	limited *atomic.Int64
-	free    time.Time // when what has come before is through
+	rate int64 // bytes per second
+	held atomic.Int64
+}
+
+// queue counts what a limit holds back in one direction of a connection. It is used by one goroutine.
+type queue struct {
+	lowest *atomic.Pointer[limit] // of the link's limits, which is the one that is waited for; it points to nil while there is none. Nil on a round trip of this program
+	free   time.Time              // when what has come before is through
 }
 
 // noticeable is how long something is held back at least, to count as that.
 const noticeable = time.Millisecond
 
 // pass counts a piece that is held back: it waits for those before it, and then takes its own time.
-func (l *limit) pass(n int, now time.Time) {
-	rate := l.rate.Load()
-	if rate == 0 || n == 0 {
+func (q *queue) pass(n int, now time.Time) {
+	if q.lowest == nil || n == 0 {
 		return
 	}
-	if l.free.Before(now) {
-		l.free = now
+	l := q.lowest.Load()
+	if l == nil {
+		return
 	}
-	l.free = l.free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
-	if l.free.Sub(now) >= noticeable {
-		l.limited.Add(1)
+	if q.free.Before(now) {
+		q.free = now
+	}
+	q.free = q.free.Add(time.Duration(float64(n) / float64(l.rate) * float64(time.Second)))
+	if q.free.Sub(now) >= noticeable {
+		l.held.Add(1)
 	}
 }
 

@@ -42,11 +42,12 @@ type link struct {
 
 	changing sync.Mutex // one change at a time
 
-	rate atomic.Int64 // the lowest limit on the bandwidth, in bytes per second; 0 is none
+	lowest atomic.Pointer[limit] // of limits
 
 	mu     sync.Mutex
 	faults map[string]target.LinkFault
-	web    *intercept.Proxy // of a fault on HTTP requests; nil without one
+	limits map[string]*limit // of those that have one
+	web    *intercept.Proxy  // of a fault on HTTP requests; nil without one
 	open   map[*conn]struct{}
 	next   int
 	stats  target.LinkStats
@@ -67,7 +68,7 @@ func newLink(l target.Link, upstream func() string) (*link, error) {
 	lk := &link{
 		Link: l, listener: listener, upstream: upstream, server: server, ctx: ctx, cancel: cancel,
 		proxy:  toxiproxy.NewProxy(server, l.From+"-"+l.To, "", ""),
-		faults: map[string]target.LinkFault{}, open: map[*conn]struct{}{},
+		faults: map[string]target.LinkFault{}, limits: map[string]*limit{}, open: map[*conn]struct{}{},
 	}
 	lk.conns.Go(lk.accept)
 	return lk, nil
@@ -115,11 +116,18 @@ func (l *link) serve(near *net.TCPConn) {
 	if web != nil {
 		web.Carry(near, to)
 	} else {
-		l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in, limit: limit{rate: &l.rate, limited: &c.limited}}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
-		l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out, limit: limit{rate: &l.rate, limited: &c.limited}}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
+		l.proxy.Toxics.StartLink(l.server, name+"request", &half{Conn: near, peer: far, count: &c.in, queue: l.queue(c)}, &half{Conn: far, peer: near, ended: c.half}, stream.Upstream)
+		l.proxy.Toxics.StartLink(l.server, name+"response", &half{Conn: far, peer: near, count: &c.out, queue: l.queue(c)}, &half{Conn: near, peer: far, ended: c.half}, stream.Downstream)
 		c.wait()
 	}
 	l.remove(c)
+}
+
+func (l *link) queue(c *conn) queue {
+	if c.ours {
+		return queue{}
+	}
+	return queue{lowest: &l.lowest}
 }
 
 // intercepted answers what carries connections for a fault on HTTP requests; nil without one.

@@ -83,18 +83,23 @@ func (l *link) set(name string, f target.LinkFault) (err error) {
 		}
 	}
 	l.faults[name] = f
-	l.rate.Store(lowestRate(l.faults))
+	if f.Bandwidth > 0 {
+		l.limits[name] = &limit{rate: f.Bandwidth}
+		l.limited()
+	}
 	return nil
 }
 
-// lowestRate is the lowest limit on the bandwidth among faults, in bytes per second; 0 if there is none.
-func lowestRate(faults map[string]target.LinkFault) (lowest int64) {
-	for _, f := range faults {
-		if f.Bandwidth > 0 && (lowest == 0 || f.Bandwidth < lowest) {
-			lowest = f.Bandwidth
+// limited says, under l.mu, which limit on the bandwidth is waited for: the lowest, the first by name of several that are alike. What it holds back is not for the others,
+// which hold back nothing.
+func (l *link) limited() {
+	var lowest *limit
+	for _, name := range slices.Sorted(maps.Keys(l.limits)) {
+		if one := l.limits[name]; lowest == nil || one.rate < lowest.rate {
+			lowest = one
 		}
 	}
-	return lowest
+	l.lowest.Store(lowest)
 }
 
 // unset forgets a fault and answers it; with it what carries connections for it, if it is one on HTTP requests.
@@ -103,7 +108,8 @@ func (l *link) unset(name string) (f target.LinkFault, web *intercept.Proxy, ok 
 	defer l.mu.Unlock()
 	f, ok = l.faults[name]
 	delete(l.faults, name)
-	l.rate.Store(lowestRate(l.faults))
+	delete(l.limits, name)
+	l.limited()
 	if f.HTTP.On() {
 		web, l.web = l.web, nil
 	}
@@ -133,8 +139,8 @@ func (l *link) impaired() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// counts is what the link has carried so far, on ended and open connections.
-func (l *link) counts() target.LinkStats {
+// counts is what the link has carried so far, on ended and open connections, and what a fault on it has held back.
+func (l *link) counts(fault string) target.LinkStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stats
@@ -145,6 +151,9 @@ func (l *link) counts() target.LinkStats {
 		web := l.web.Counts()
 		s.BytesIn, s.BytesOut = s.BytesIn+web.BytesIn, s.BytesOut+web.BytesOut
 		s.Requests, s.Hit, s.Foreign = web.Requests, web.Hit, web.Foreign
+	}
+	if own, ok := l.limits[fault]; ok {
+		s.Limited = own.held.Load()
 	}
 	return s
 }

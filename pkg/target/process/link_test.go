@@ -144,6 +144,7 @@ func TestBandwidthIsLimited(t *testing.T) {
 	addr, err := w.Address(linkAB)
 	must(t, err)
 	must(t, w.Impair(soon(t), linkAB, "narrow", target.LinkFault{Bandwidth: 4_000_000}))
+	must(t, w.Impair(soon(t), linkAB, "wide", target.LinkFault{Bandwidth: 100_000_000}))
 	began := time.Now()
 	resp, err := http.Get("http://" + addr + "/big")
 	must(t, err)
@@ -153,16 +154,22 @@ func TestBandwidthIsLimited(t *testing.T) {
 	if took := time.Since(began); n != 1_000_000 || took < 200*time.Millisecond || took > 2*time.Second {
 		t.Errorf("%d bytes at 4 MB/s took %v, want about 250ms", n, took)
 	}
-	restored(t, w, "narrow")
-	stats, err := w.Stats(soon(t), linkAB, "")
+	wide, err := w.Stats(soon(t), linkAB, "wide")
+	must(t, err)
+	if wide.Limited != 0 {
+		t.Errorf("what waited for the lower limit counts for the higher one as well: %+v", wide)
+	}
+	must(t, w.Restore(soon(t), linkAB, "wide"))
+	stats, err := w.Stats(soon(t), linkAB, "narrow")
 	// The round trips of this program are no traffic.
 	_, tripped := w.RoundTrip(soon(t), linkAB, 5*time.Second)
-	if again, err := w.Stats(soon(t), linkAB, ""); tripped != nil || err != nil || again != stats {
+	if again, err := w.Stats(soon(t), linkAB, "narrow"); tripped != nil || err != nil || again != stats {
 		t.Errorf("a round trip counts: %+v after %+v, %v, %v", again, stats, tripped, err)
 	}
 	if err != nil || stats.Connections != 1 || stats.Limited == 0 || stats.BytesOut < 1_000_000 || stats.BytesIn < 50 || stats.BytesIn > 1000 {
 		t.Errorf("got %+v, %v", stats, err)
 	}
+	restored(t, w, "narrow")
 }
 
 // A caller that does not read holds data up in the link: changes must get through all the same.

@@ -105,12 +105,12 @@ func (e *Environment) Impaired(_ context.Context, key target.Link) ([]string, er
 }
 
 // Stats implements target.Linker.
-func (e *Environment) Stats(_ context.Context, key target.Link, _ string) (target.LinkStats, error) {
+func (e *Environment) Stats(_ context.Context, key target.Link, fault string) (target.LinkStats, error) {
 	l, err := e.link(key)
 	if err != nil {
 		return target.LinkStats{}, err
 	}
-	return l.counts(), nil
+	return l.counts(fault), nil
 }
 
 // Address is the near end of a link, as its caller dials it.
