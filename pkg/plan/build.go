@@ -257,11 +257,12 @@ func (b *builder) abort() {
 	}
 }
 
-// timeout is twice what is expected, and the time that the recovery and the starts of services may take, unless the file says.
+// timeout is twice what is expected, and the time that the recovery and the starts of services may take, as far as the policy allows it, unless the file says.
 func (b *builder) timeout() {
-	otherwise := max(leastTimeout, 2*time.Duration(b.plan.Expected)+time.Duration(b.plan.Recovery.Within+b.starting()))
-	b.plan.Timeout = b.duration("/timeout", b.spec.Timeout, otherwise.Round(time.Second))
-	if most := b.mostTime(); time.Duration(max(b.plan.Timeout, b.plan.Expected)) > most {
+	expected, most := time.Duration(b.plan.Expected), b.mostTime()
+	otherwise := max(leastTimeout, 2*expected+time.Duration(b.plan.Recovery.Within+b.starting())).Round(time.Second)
+	b.plan.Timeout = b.duration("/timeout", b.spec.Timeout, max(expected, min(otherwise, most)))
+	if time.Duration(max(b.plan.Timeout, b.plan.Expected)) > most {
 		b.value("/timeout", "policy", "policy.timeout in chaos.yaml says how long", "the experiment may take %v, and the policy allows %v", time.Duration(max(b.plan.Timeout, b.plan.Expected)), most)
 	}
 	if b.plan.Timeout < b.plan.Expected {

@@ -278,6 +278,24 @@ func TestWhatAPlanRefuses(t *testing.T) {
 	}
 }
 
+// A timeout that nobody has written is no reason to refuse a plan: the policy has the last word on it.
+func TestThePolicyBoundsTheUsualTimeout(t *testing.T) {
+	unwritten := []string{"timeout: 3m\n", ""}
+	usual, problems := built(t, site(), unwritten...)
+	if usual == nil {
+		t.Fatal(problems)
+	}
+	tight, over := site(), site()
+	tight.Policy.Timeout = time.Duration(usual.Expected + Duration(time.Second)).String()
+	over.Policy.Timeout = time.Duration(usual.Expected - Duration(time.Second)).String()
+	if p, problems := built(t, tight, unwritten...); p == nil || time.Duration(p.Timeout).String() != tight.Policy.Timeout || p.Timeout >= usual.Timeout {
+		t.Errorf("got %v\n%s", p, problems)
+	}
+	if p, problems := built(t, over, unwritten...); p != nil || strings.Contains(problems, "shorter than") || !strings.Contains(problems, "the policy allows "+over.Policy.Timeout) {
+		t.Errorf("got %v\n%s", p, problems)
+	}
+}
+
 // A fault on HTTP requests bears no other on its link; on another one, or after it, it does.
 func TestFaultsThatCannotShareALink(t *testing.T) {
 	const begin = "apiVersion: chaos/v1\nname: two\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n"
