@@ -318,15 +318,20 @@ func TestWhatRanRunsAgain(t *testing.T) {
 	eventually(t, "it is resumed", runs)
 }
 
-// What ran before is started at once, and not one after the other: a service may become ready only when another runs that would come after it.
+// What ran before is started at once, and not one after the other: a service may become ready only when another runs that would come after it. One that ends without the other
+// is started again.
 func TestWhatRanRunsAgainTogether(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
 	p := newProject(t)
-	second := p.add("second", 1, published)
-	first := p.add("first", 1, published, variable("NEEDS=http://"+second[:12]+":8080/health"))
-	w := p.world("first", "second")
-	for _, id := range []string{first, second} {
+	second := p.add("second", 1, published, variable("WARMUP=2s"))
+	needs := "http://" + second[:12] + ":8080/health"
+	first := p.add("first", 1, published, variable("NEEDS="+needs))
+	p.world("second") // is ready
+	third := p.add("third", 1, published, variable("ENDS_WITHOUT="+needs)) // which takes longer than one that is started is looked at
+	w := p.world("first", "second", "third")
+	all := []string{first, second, third}
+	for _, id := range all {
 		must(t, p.engine.ContainerKill(soon(t), id, "SIGKILL"))
 		eventually(t, "it is down", func() bool {
 			info, err := p.engine.ContainerInspect(soon(t), id)
@@ -335,7 +340,7 @@ func TestWhatRanRunsAgainTogether(t *testing.T) {
 		})
 	}
 	must(t, w.Down(soon(t)))
-	for _, id := range []string{first, second} {
+	for _, id := range all {
 		if info, err := p.engine.ContainerInspect(soon(t), id); err != nil || !info.State.Running {
 			t.Errorf("%.12s was left down: %v", id, err)
 		}

@@ -143,9 +143,24 @@ func (e *Environment) Scrapes() []target.Scrape {
 const downTimeout = time.Minute
 
 // restore starts and resumes what ran at Up and does not now: a kill of what has no restart policy is not undone by anybody else. All of it is started at once, as one may need
-// another to become ready, and all have the time of the slowest.
+// another to become ready, and all have the time of the slowest. What has ended again by then is started once more: it may have needed another that was not ready yet.
 func (e *Environment) restore(ctx context.Context) error {
-	return together(len(e.instances), func(n int) error { return e.instances[n].restore(ctx) })
+	failed := make([]error, len(e.instances))
+	_ = together(len(failed), func(n int) error { // the second time says what it came to
+		failed[n] = e.instances[n].restore(ctx)
+		return nil
+	})
+	return together(len(failed), func(n int) error {
+		if i := e.instances[n]; failed[n] != nil && !i.isUp(ctx) {
+			return i.restore(ctx)
+		}
+		return failed[n]
+	})
+}
+
+func (i *instance) isUp(ctx context.Context) bool {
+	info, err := i.inspect(ctx)
+	return err == nil && runs(info) == nil
 }
 
 func (i *instance) restore(ctx context.Context) error {

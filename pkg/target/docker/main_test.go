@@ -79,7 +79,7 @@ func waitTogether() {
 	}
 }
 
-// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names; it is in good health only while the URL that it NEEDS answers.
+// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names; it is in good health only while the URL that it NEEDS answers, and ends at its start if the one that it ENDS_WITHOUT does not.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -103,6 +103,12 @@ func web() {
 			held[i] = 1
 		}
 		defer runtime.KeepAlive(held)
+	}
+	if other := os.Getenv("ENDS_WITHOUT"); other != "" {
+		if _, err := callers.Get(other); err != nil {
+			fmt.Println(err)
+			os.Exit(4)
+		}
 	}
 	fmt.Println("serving")
 	http.HandleFunc("/health", health)

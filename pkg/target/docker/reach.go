@@ -186,6 +186,11 @@ func runs(info container.InspectResponse) error {
 	return nil
 }
 
+// hasEnded says whether a container has ended and its restart policy does not start it again.
+func hasEnded(info container.InspectResponse) bool {
+	return info.State.Status == container.StateExited || info.State.Status == container.StateDead
+}
+
 func healthy(info container.InspectResponse) error {
 	if h := info.State.Health; h != nil && h.Status != container.Healthy && h.Status != container.NoHealthcheck {
 		return fmt.Errorf("its health check says %s", h.Status)
@@ -193,7 +198,7 @@ func healthy(info container.InspectResponse) error {
 	return nil
 }
 
-// waitReady waits until it is ready; one that is not in time is an error that says what was tried and what it wrote last.
+// waitReady waits until it is ready; one that is not in time, or has ended for good, is an error that says what was tried and what it wrote last.
 func (i *instance) waitReady(ctx context.Context) error {
 	within := target.DefaultReady
 	if i.spec.Ready.Within != "" {
@@ -204,12 +209,24 @@ func (i *instance) waitReady(ctx context.Context) error {
 	}
 	limit, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	err := target.PollReady(limit, i.askReady)
-	if err == nil {
+	ended := false
+	err := target.PollReady(limit, func(ctx context.Context) error {
+		info, err := i.inspect(ctx)
+		if err != nil {
+			return err
+		}
+		if ended = hasEnded(info); ended {
+			cancel()
+		}
+		return i.readyNow(ctx, info)
+	})
+	switch {
+	case err == nil:
 		return nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return fmt.Errorf("wait until %s is ready: %w", i.name, context.Cause(ctx))
+	case ended:
+		return fmt.Errorf("%s did not become ready: %w; %s", i.name, err, i.tail(ctx))
 	}
 	return fmt.Errorf("%s was not ready within %v: %w; %s", i.name, within, err, i.tail(ctx))
 }
