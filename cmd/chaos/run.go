@@ -139,15 +139,15 @@ func (r running) run() error {
 	defer out.close()
 	signals := onInterrupt(cancel, func(name string) { out.say(fmt.Sprintf(textInterrupted, name)) })
 	defer signals.stop()
+	free, err := r.hold(ctx) // also while an earlier run is rolled back, which starts what that one has left down
+	if err != nil {
+		return early(ctx, err)
+	}
+	defer free()
 	services, err := r.prepare(ctx, out)
 	if err != nil {
 		return early(ctx, err)
 	}
-	free, err := r.hold(ctx)
-	if err != nil {
-		return early(ctx, errors.Join(err, services.remove()))
-	}
-	defer free()
 	tell := func(text string) { r.tell(out, text) }
 	started, err := r.standUp(ctx, tell)
 	if err != nil {

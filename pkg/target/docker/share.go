@@ -36,7 +36,7 @@ func (e *Environment) MayHitDatabase(ctx context.Context, t target.Target, file 
 	}
 	for _, c := range others {
 		if why := e.beyond(c); why != "" {
-			return fmt.Errorf("the database %s is on %s, which the container %s mounts as well, and that one %s, so nothing may hit it: %s", file, called(on), nameOf(c), why, giveVolume)
+			return fmt.Errorf("the database %s is on %s, which the container %s%s mounts as well, and that one %s, so nothing may hit it: %s", file, called(on), nameOf(c), idle(c), why, giveVolume)
 		}
 	}
 	return nil
@@ -61,6 +61,14 @@ func called(m container.MountPoint) string {
 		return "the volume " + m.Name
 	}
 	return "the path " + m.Source + " of the engine's machine"
+}
+
+// idle says of a container that does not run how it is instead.
+func idle(c container.Summary) string {
+	if c.State == container.StateRunning {
+		return ""
+	}
+	return " (" + c.State + ")"
 }
 
 // nameOf is what the engine shows of a container.

@@ -95,7 +95,7 @@ func TestADatabaseThatOthersHave(t *testing.T) {
 	v := p.volumesOf(map[string]map[string]string{"own": nil, "mates": nil, "safe": nil, "others": nil, "bound": bound, "again": bound})
 	p.stranger(binds("/:/machine:ro"))
 	p.stranger(binds(v["others"]+":/elsewhere:ro", v["again"]+":/again"))
-	p.stranger(binds(link + ":/folder"))
+	must(t, p.engine.ContainerKill(soon(t), p.stranger(binds(link+":/folder")), "SIGKILL")) // it may be started again
 	p.add("safe", 1, label(labelProtected, "true"), binds(v["safe"]+":/safe"))
 	p.add("mate", 1, binds(v["mates"]+":/mates"))
 	id := p.add("web", 1, published, tmpfs("/memory", "mode=1777"),
@@ -122,7 +122,7 @@ func TestADatabaseThatOthersHave(t *testing.T) {
 		"safe":   {all, []string{"web-1: the database /safe/orders.db is on the volume " + v["safe"] + ", which the container ", " mounts as well, and that one is protected by its label chaos.protected, so nothing may hit it: give the service a volume of its own"}},
 		"others": {all, []string{"web-1: the database /others/orders.db is on the volume " + v["others"], foreign}},
 		"bound":  {all[1:2], []string{"is on the volume " + v["bound"], foreign}},
-		"sub":    {all[1:2], []string{"is on the path " + filepath.Join(folder, "sub") + " of the engine's machine", foreign}},
+		"sub":    {all[1:2], []string{"is on the path " + filepath.Join(folder, "sub") + " of the engine's machine, which the container ", " (exited) mounts as well", foreign}},
 		"linked": {all[1:2], []string{"the database /others/orders.db is on the volume " + v["others"], foreign}},
 	} {
 		for _, kind := range c.faults {
