@@ -55,28 +55,41 @@ func TestLatencyIsAddedAlsoToConnectionsThatExist(t *testing.T) {
 			before, err := w.RoundTrip(soon(t), linkAB, 5*time.Second)
 			must(t, err)
 			must(t, w.Impair(soon(t), linkAB, "slow", target.LinkFault{Latency: 200 * ms, Direction: direction}))
-			fresh, err := w.RoundTrip(soon(t), linkAB, 5*time.Second)
-			must(t, err)
-			began := time.Now()
-			ask(t, conn, "/health")
-			_, err = answer(conn, 2*time.Second)
-			old := time.Since(began)
-			must(t, err)
-			for name, took := range map[string]time.Duration{"new": fresh, "existing": old} {
-				if took < want || took > want+before+want*9/10 { // and not twice
+			trips := map[string]func() (time.Duration, error){
+				"new": func() (time.Duration, error) { return w.RoundTrip(soon(t), linkAB, 5*time.Second) },
+				"existing": func() (time.Duration, error) {
+					began := time.Now()
+					ask(t, conn, "/health")
+					_, err := answer(conn, 5*time.Second)
+					return time.Since(began), err
+				},
+			}
+			for name, trip := range trips {
+				most := before + want + want*9/10 // and not twice
+				if took := fastest(t, most, trip); took < want || took > most {
 					t.Errorf("a %s connection took %v, want %v more than %v", name, took, want, before)
 				}
 			}
 			restored(t, w, "slow")
-			if after, err := w.RoundTrip(soon(t), linkAB, 5*time.Second); err != nil || after > want {
-				t.Errorf("after the restore: %v, %v", after, err)
-			}
-			ask(t, conn, "/health")
-			if took, err := answer(conn, time.Second); err != nil || took > want {
-				t.Errorf("the existing connection after the restore: %v, %v", took, err)
+			for name, trip := range trips {
+				if took := fastest(t, want, trip); took > want {
+					t.Errorf("after the restore a %s connection took %v", name, took)
+				}
 			}
 		})
 	}
+}
+
+// fastest of up to three round trips: a machine that stands still for a moment makes one longer than the most that it may take, and none shorter.
+func fastest(t *testing.T, most time.Duration, trip func() (time.Duration, error)) time.Duration {
+	t.Helper()
+	best := time.Hour
+	for n := 0; n < 3 && best > most; n++ {
+		took, err := trip()
+		must(t, err)
+		best = min(best, took)
+	}
+	return best
 }
 
 // restored reads back the fault, takes it off and reads back again, twice.
