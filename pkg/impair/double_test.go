@@ -33,8 +33,8 @@ func mirror(t *testing.T, at netip.Addr) netip.AddrPort {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// arrivals sends a datagram to a mirror, and answers when which came back, until none has come for a while.
-func arrivals(t *testing.T, from netip.Addr, to netip.AddrPort, wait time.Duration) (after []time.Duration) {
+// arrivals sends a datagram to a mirror, and answers when which came back: as many as are expected, however late a busy machine is, and more until none has come for a while.
+func arrivals(t *testing.T, from netip.Addr, to netip.AddrPort, expected int, wait time.Duration) (after []time.Duration) {
 	t.Helper()
 	c, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), net.UDPAddrFromAddrPort(to))
 	must(t, err)
@@ -44,7 +44,11 @@ func arrivals(t *testing.T, from netip.Addr, to netip.AddrPort, wait time.Durati
 	must(t, err)
 	b := make([]byte, 64)
 	for {
-		must(t, c.SetReadDeadline(time.Now().Add(wait)))
+		patience := wait
+		if len(after) < expected {
+			patience = 5 * time.Second
+		}
+		must(t, c.SetReadDeadline(time.Now().Add(patience)))
 		n, err := c.Read(b)
 		if err != nil {
 			return after
@@ -68,22 +72,22 @@ func TestDouble(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s to %v", name, ends.callee), func(t *testing.T) {
 				i := started(t, l, Fault{Double: 1})
-				if n := len(arrivals(t, ends.caller, at, wait)); n != 2 {
+				if n := len(arrivals(t, ends.caller, at, 2, wait)); n != 2 {
 					t.Errorf("it came back %d times, want 2", n)
 				}
-				if n := len(arrivals(t, ends.caller, elsewhere, wait)); n != 1 {
+				if n := len(arrivals(t, ends.caller, elsewhere, 1, wait)); n != 1 {
 					t.Errorf("from another port it came back %d times", n)
 				}
 				if n := i.Counts(); n.Changed != n.Packets || n.Packets == 0 || n.Missed != 0 {
 					t.Errorf("it has met %+v", n)
 				}
 				must(t, i.Stop())
-				if n := len(arrivals(t, ends.caller, at, wait)); n != 1 {
+				if n := len(arrivals(t, ends.caller, at, 1, wait)); n != 1 {
 					t.Errorf("after its end it came back %d times", n)
 				}
 			})
 		}
-		if n := len(arrivals(t, ends.callee, at, wait)); n != 1 {
+		if n := len(arrivals(t, ends.callee, at, 1, wait)); n != 1 {
 			t.Errorf("%v: before it came back %d times", ends.callee, n)
 		}
 	}
@@ -115,8 +119,13 @@ func TestDoubleBesideOthers(t *testing.T) {
 			for _, f := range c.faults {
 				all = append(all, started(t, Link{Side: side, Peers: []netip.Addr{caller}, Ports: []uint16{at.Port()}}, f))
 			}
-			got := arrivals(t, caller, at, wait)
-			if len(got) != c.want || len(got) > 0 && (got[0] < c.after || got[len(got)-1]-got[0] >= delay) {
+			var got []time.Duration
+			apart := true
+			for n := 0; n < 3 && apart; n++ { // a machine that stands still between two of them sets them apart
+				got = arrivals(t, caller, at, c.want, wait)
+				apart = len(got) > 0 && got[len(got)-1]-got[0] >= delay
+			}
+			if apart || len(got) != c.want || len(got) > 0 && got[0] < c.after {
 				t.Errorf("%s, %s: it came back after %v, want %d after %v, together", name, side, got, c.want, c.after)
 			}
 			for _, i := range all {
