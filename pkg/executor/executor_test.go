@@ -335,10 +335,10 @@ func TestContinuousChecksStopWithTheirPhase(t *testing.T) {
 	l := newLab(t)
 	s := probeStep("steady-on", "hit")
 	s.Check.Mode = plan.Continuous
-	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 100*ms), s), Inject)
+	v, _ := l.run(t.Context(), labPlan(faultStep("hit", 1000*ms), s), Inject)
 	open(t, v)
-	if n := l.times("look steady-on"); n < 3 || n > 40 {
-		t.Errorf("%d looks in 100ms at one every 5ms", n)
+	if n := l.times("look steady-on"); n < 3 || n > 300 { // a busy machine misses most of them
+		t.Errorf("%d looks in a second at one every 5ms", n)
 	}
 	l.before("look steady-on", "revert hit")
 }
