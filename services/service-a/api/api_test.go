@@ -150,7 +150,7 @@ func expectStatus(t *testing.T, got result, want int, stale bool) {
 func TestWorkPassesTheAnswerOn(t *testing.T) {
 	var seen atomic.Pointer[http.Request]
 	b := startUpstream(t, func(w http.ResponseWriter, r *http.Request) { seen.Store(r); good(w, r) })
-	got := get(t, start(t, b.URL)+"/work?key=tea")
+	got := get(t, start(t, b.URL, "TIMEOUT=off")+"/work?key=tea")
 	expectStatus(t, got, 200, false)
 	if string(got.Value) != `{"orders":[]}` || got.Key != "tea" {
 		t.Errorf("answer %+v", got)
@@ -163,7 +163,7 @@ func TestWorkPassesTheAnswerOn(t *testing.T) {
 func TestFallbackSwitch(t *testing.T) {
 	for value, want := range map[string]int{"on": 200, "off": 503} {
 		b := startUpstream(t, good)
-		a := start(t, b.URL, "FALLBACK="+value, "RETRIES=0")
+		a := start(t, b.URL, "FALLBACK="+value, "RETRIES=0", "TIMEOUT=off")
 		expectStatus(t, get(t, a+"/work"), 200, false)
 		b.now(status(500))
 		got := get(t, a+"/work")
@@ -178,7 +178,7 @@ func TestFallbackSwitch(t *testing.T) {
 
 func TestNoStaleAnswerForAKeyNeverSeen(t *testing.T) {
 	b := startUpstream(t, good)
-	a := start(t, b.URL, "RETRIES=0")
+	a := start(t, b.URL, "RETRIES=0", "TIMEOUT=off")
 	get(t, a+"/work?key=tea")
 	b.now(status(500))
 	expectStatus(t, get(t, a+"/work?key=coffee"), 503, false)
@@ -233,7 +233,7 @@ func TestRetriesSwitch(t *testing.T) {
 
 func TestClientErrorsAreNotRetried(t *testing.T) {
 	b := startUpstream(t, status(400))
-	a := start(t, b.URL)
+	a := start(t, b.URL, "TIMEOUT=off")
 	expectStatus(t, get(t, a+"/work"), 503, false)
 	if n := b.calls.Load(); n != 1 {
 		t.Errorf("%d calls, want 1", n)
@@ -243,10 +243,16 @@ func TestClientErrorsAreNotRetried(t *testing.T) {
 // With the breaker service-b is left alone after 5 failures and asked again when it is good; without it each request asks.
 func TestBreakerSwitch(t *testing.T) {
 	for value, want := range map[string]int32{"on": 5, "off": 20} {
-		b := startUpstream(t, status(500))
-		a := start(t, b.URL, "BREAKER="+value, "RETRIES=0")
-		for range 20 {
-			expectStatus(t, get(t, a+"/work"), 503, false)
+		var b *upstreamServer
+		var a string
+		for n, late := 0, true; late && n < 3; n++ {
+			b = startUpstream(t, status(500))
+			a = start(t, b.URL, "BREAKER="+value, "RETRIES=0", "TIMEOUT=off")
+			begun := time.Now()
+			for range 20 {
+				expectStatus(t, get(t, a+"/work"), 503, false)
+			}
+			late = value == "on" && time.Since(begun) > 500*time.Millisecond // by then an open breaker asks again
 		}
 		if n := b.calls.Load(); n != want {
 			t.Errorf("BREAKER=%s: %d calls, want %d", value, n, want)
@@ -329,7 +335,7 @@ func TestRetryDoesNotUseADeadConnection(t *testing.T) {
 
 func TestAnswersThatAreNoAnswers(t *testing.T) {
 	b := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })
-	got := get(t, start(t, b.URL, "RETRIES=0")+"/work")
+	got := get(t, start(t, b.URL, "RETRIES=0", "TIMEOUT=off")+"/work")
 	expectStatus(t, got, 503, false)
 	if got.Error != "service-b answered something that is not JSON" {
 		t.Errorf("failure %q", got.Error)
@@ -338,7 +344,7 @@ func TestAnswersThatAreNoAnswers(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		io.WriteString(w, "{")
 	})
-	expectStatus(t, get(t, start(t, b.URL, "RETRIES=0")+"/work"), 503, false)
+	expectStatus(t, get(t, start(t, b.URL, "RETRIES=0", "TIMEOUT=off")+"/work"), 503, false)
 }
 
 func TestCallerWhoLeftIsNoError(t *testing.T) {
