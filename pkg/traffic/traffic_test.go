@@ -277,7 +277,7 @@ func TestStopWaitsNoLongerThanTheTimeout(t *testing.T) {
 	eventually(t, "timeouts", func() bool { return value(g, "chaos_requests_total", "status", "error") >= 5 })
 	begun := time.Now()
 	sum := g.Stop(t.Context())
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("stopping took %v with a timeout of 300ms", took)
 	}
 	if sum.Cancelled != 0 || sum.Failed != sum.Sent {
@@ -295,7 +295,7 @@ func TestStopGivesUpWhenItsContextEnds(t *testing.T) {
 	cancel()
 	begun := time.Now()
 	sum := g.Stop(ctx)
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("giving up took %v", took)
 	}
 	if sum.Cancelled < 5 || sum.Cancelled != sum.Sent || value(g, "chaos_requests_total") != 0 {
@@ -330,7 +330,7 @@ func TestASlowRateDoesNotHoldUpTheStop(t *testing.T) {
 	if sum := g.Stop(t.Context()); sum.Sent != 1 || sum.Problem() != "" {
 		t.Errorf("got %+v", sum)
 	}
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
 }
