@@ -42,7 +42,7 @@ func TestRevertAfterTheRunnerWasKilled(t *testing.T) {
 	killed := time.Now()
 	_ = runner.Wait()
 	eventually(t, "only the stray is left", func() bool { ids, err := proc.FindMarked(marker); return err == nil && len(ids) == 1 })
-	if took := time.Since(killed); took > time.Second {
+	if took := time.Since(killed); took > 10*time.Second { // nothing else would end them
 		t.Errorf("the services lived for %v after their runner", took)
 	}
 	checkAttached(t, run, stray.Process.Pid)
