@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/pgtest"
@@ -242,8 +243,10 @@ func TestPostgreSQLAsAService(t *testing.T) {
 	}
 	p.nothingIsLeft()
 	run := p.start("run", own)
-	p.waitFor(journal.EnvironmentUp) // the data are made anew, which takes a while
-	p.waitFor(journal.FaultActive)
+	slow := p
+	slow.longer = time.Minute
+	slow.waitFor(journal.EnvironmentUp) // the data are made anew
+	slow.waitFor(journal.FaultActive)   // the steady state looks back for ten seconds
 	run.signal(syscall.SIGKILL)
 	_ = run.cmd.Wait() // it was killed
 	p.nothingIsLeft()
