@@ -327,7 +327,7 @@ func TestWhatRanRunsAgainTogether(t *testing.T) {
 	second := p.add("second", 1, published, variable("WARMUP=2s"))
 	needs := "http://" + second[:12] + ":8080/health"
 	first := p.add("first", 1, published, variable("NEEDS="+needs))
-	p.world("second") // is ready
+	p.world("second")                                                      // is ready
 	third := p.add("third", 1, published, variable("ENDS_WITHOUT="+needs)) // which takes longer than one that is started is looked at
 	w := p.world("first", "second", "third")
 	all := []string{first, second, third}
