@@ -1,6 +1,8 @@
 package experiments
 
 import (
+	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,11 +28,34 @@ func TestOneRunAtATimeOnCompose(t *testing.T) {
 	if code := u.cmd.ProcessState.ExitCode(); code != 0 && code != 4 { // a busy machine may leave it undecided
 		t.Errorf("exit code %d:\n%s", code, u.said)
 	}
+	c.neverFree(c.beginTo("prove", file, "--quiet"))
 	u = c.begin(c.file("service.pause", "{service: service-b}"))
 	c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
 	must(t, u.cmd.Process.Kill())
 	<-u.ended
 	c.env("up") // which nobody who was killed keeps anybody from
+}
+
+// neverFree asks for the project all the time, from the middle of one control of a proof until the next has begun.
+func (c composed) neverFree(u underway) {
+	c.t.Helper()
+	c.eventually("a control is under way", func() bool { return !u.at(journal.ExperimentStarted).IsZero() })
+	h := fnv.New64a()
+	h.Write([]byte(c.docker("info", "--format", "{{.ID}}") + "\x00" + c.project))
+	lock, err := os.Open(fmt.Sprintf("/tmp/chaosgate-%016x.lock", h.Sum64()))
+	must(c.t, err)
+	defer lock.Close()
+	c.eventually("the next control is under way", func() bool {
+		for range 1000 {
+			if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+				c.t.Fatal("nobody had the project between two controls")
+			}
+		}
+		found, err := filepath.Glob(filepath.Join(u.reports, "*", "journal.jsonl"))
+		return err == nil && len(found) == 2
+	})
+	must(c.t, u.cmd.Process.Signal(syscall.SIGINT))
+	<-u.ended
 }
 
 // renamed writes an experiment again under another name, for the same run.

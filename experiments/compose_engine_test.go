@@ -187,8 +187,13 @@ type underway struct {
 // begin starts a run, which does not outlive the test.
 func (c composed) begin(file string, more ...string) underway {
 	c.t.Helper()
+	return c.beginTo("run", file, more...)
+}
+
+func (c composed) beginTo(command, file string, more ...string) underway {
+	c.t.Helper()
 	u := underway{reports: c.t.TempDir(), said: &bytes.Buffer{}, ended: make(chan struct{})}
-	u.cmd = exec.Command(c.program, append([]string{"run", file, "--env", c.environment, "--reports", u.reports}, more...)...)
+	u.cmd = exec.Command(c.program, append([]string{command, file, "--env", c.environment, "--reports", u.reports}, more...)...)
 	u.cmd.Dir, u.cmd.Stdout, u.cmd.Stderr = "..", u.said, u.said
 	if err := u.cmd.Start(); err != nil {
 		c.t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,7 +77,13 @@ func prove(sys system, f runFlags, args []string) error {
 		}
 		runs = append(runs, one)
 	}
+	free, err := r.hold(context.Background()) // nobody starts or ends the environment between two of them
+	if err != nil {
+		return err
+	}
+	defer free()
 	for _, one := range runs {
+		one.input.kind.hold = nil
 		if err := p.run(one); err != nil {
 			return err
 		}
