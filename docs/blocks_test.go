@@ -3,6 +3,7 @@ package docs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +38,11 @@ func buildAndRun(m *testing.M) int {
 func workplace(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	for _, from := range []string{"cmd", "pkg", "schema"} { // so that `go test` does not answer from its cache when the program has changed
+		if err := filepath.WalkDir(filepath.Join(project, from), func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	config := textOf(t, "chaos.yaml")
 	if strings.Count(config, "exec: false") != 1 {
 		t.Fatal("chaos.yaml has no policy `exec: false` any more")

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 // What tests share is made once, by the first that needs it: the command, and the images of docker-compose.yml.
 var (
 	builtCommand = sync.OnceValues(buildCommand)
-	builtImages  = sync.OnceValues(func() (string, error) { return inProject("make", "images") })
+	builtImages  = sync.OnceValues(buildImages)
 )
 
 func TestMain(m *testing.M) {
@@ -39,7 +40,27 @@ func commandFolder() string {
 }
 
 func buildCommand() (said string, err error) {
+	if err := lookAt("cmd", "pkg", "schema"); err != nil {
+		return "", err
+	}
 	return inProject("go", "build", "-buildvcs=false", "-o", commandFolder()+"/", "./cmd/chaos")
+}
+
+func buildImages() (said string, err error) {
+	if err := lookAt("services"); err != nil {
+		return "", err
+	}
+	return inProject("make", "images")
+}
+
+// lookAt has `go test` know what a result depends on that the test builds by itself: from its cache it answers unless something has changed that was looked at.
+func lookAt(folders ...string) error {
+	for _, folder := range folders {
+		if err := filepath.WalkDir(filepath.Join("..", folder), func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inProject runs a command in the project's folder.

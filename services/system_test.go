@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -112,6 +113,10 @@ type system struct {
 }
 
 func startSystem(dir string, env []string) (*system, error) {
+	// What was built from is looked at by a test, so that `go test` does not answer from its cache when it has changed.
+	if err := filepath.WalkDir(".", func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+		return nil, err
+	}
 	s := &system{database: filepath.Join(dir, "b.db")}
 	s.envB = append([]string{"DATABASE_PATH=" + s.database}, env...)
 	var err error

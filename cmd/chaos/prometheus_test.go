@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,8 @@ func shippedProject(t *testing.T, s promtest.Server) string {
 func shippedServices(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	// What is built from is looked at, so that `go test` does not answer from its cache when it has changed.
+	must(t, filepath.WalkDir(filepath.Join("..", "..", "services"), func(_ string, _ fs.DirEntry, err error) error { return err }))
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "./services/service-a", "./services/service-b")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
