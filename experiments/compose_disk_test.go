@@ -50,8 +50,7 @@ func TestDiskFaultsOnCompose(t *testing.T) {
 	for _, d := range onDisks {
 		name, _, _ := strings.Cut(d.fault, ",")
 		t.Run(name, func(t *testing.T) {
-			c := c
-			c.t = t
+			c := c.in(t)
 			code, r, said := decided(t, c.program, "--env", "compose", c.experiment(d.fault, "1s"))
 			if code != 0 || r.Gate != "OPEN" {
 				t.Errorf("exit code %d, gate %s:\n%s", code, r.Gate, said)

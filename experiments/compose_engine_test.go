@@ -312,8 +312,7 @@ func TestTheEngineEnds(t *testing.T) {
 			if k.rare && *composeRuns != "all" {
 				t.Skip("asked for with -compose.runs all")
 			}
-			c := c
-			c.t = t
+			c := c.in(t)
 			u := c.begin(c.experiment(k.fault, "20s"))
 			e.until("the fault is felt", func() bool { return !u.at(journal.FaultActive).IsZero() })
 			e.end(k.signal)
@@ -363,8 +362,7 @@ func TestTheEngineEndsAtAnyMoment(t *testing.T) {
 			k.away = endsWithin // until the run has ended
 		}
 		if !t.Run(k.String(), func(t *testing.T) {
-			c := c
-			c.t = t
+			c := c.in(t)
 			counts[e.endAt(c, k)]++
 		}) {
 			break // what it has left would be taken for what the next one leaves

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -53,8 +54,7 @@ func TestKilledOnCompose(t *testing.T) {
 		after := time.Duration(random.Int64N(int64(life)))
 		name := fmt.Sprintf("%s %v after the start, %s", victim, after.Round(time.Millisecond), strings.SplitN(fault, ",", 2)[0])
 		if !t.Run(name, func(t *testing.T) {
-			c := c
-			c.t = t
+			c := c.in(t)
 			if c.kill(fault, victim, after, random) {
 				counts[victim]++
 			}
@@ -71,7 +71,7 @@ const composeLife = 6 * time.Second
 // helpers are those at work; some time is given to the first one to come.
 func (c composed) helpers() (ids []string) {
 	for deadline := time.Now().Add(2 * time.Second); len(ids) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		ids = strings.Fields(c.docker("ps", "-q", "--filter", "label=chaosgate.environment"))
+		ids = c.listed([]string{"ps", "-q", "--filter", "label=chaosgate.environment"})
 	}
 	return ids
 }
@@ -114,4 +114,36 @@ func (c composed) kill(fault, victim string, after time.Duration, random *rand.R
 		c.t.Errorf("nothing was to be left to roll back: exit code %d:\n%s", code, said)
 	}
 	return killed
+}
+
+// killGuard kills the guard of a journal and then the runner, so that nobody is left to undo anything.
+func killGuard(t *testing.T, runner int, journal string) {
+	t.Helper()
+	if killBoth(runner, journal) == 0 {
+		t.Errorf("no guard of %s was found", journal)
+	}
+}
+
+// killBoth kills the guard of a journal and then its runner, and answers how many guards there were.
+func killBoth(runner int, journal string) int {
+	_ = syscall.Kill(runner, syscall.SIGSTOP) // or it would start another guard
+	found := killGuardOf(journal)
+	_ = syscall.Kill(runner, syscall.SIGKILL)
+	return found
+}
+
+// killGuardOf kills the guard of a journal and answers how many there were.
+func killGuardOf(journal string) (found int) {
+	entries, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is right
+	for _, file := range entries {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), "\x00guard\x00") || !strings.Contains(string(text), journal) {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			found++
+		}
+	}
+	return found
 }

@@ -1,298 +1,12 @@
 package experiments
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
-
-const (
-	// composePatience is how long something may take that takes seconds at most where the engine is quick and the machine is not busy.
-	composePatience = 90 * time.Second
-	// longFault is how long a fault lasts that somebody is to end: longer than it is waited for, so that its own end is not taken for his work.
-	longFault = "2m"
-)
-
-// composed is the shop in containers, as a Compose project of its own.
-type composed struct {
-	t           *testing.T
-	program     string
-	project     string
-	config      string // chaos.yaml
-	environment string // of it
-	status      string // what `chaos env status` has said; empty where it is to be asked
-}
-
-// compose starts the project with `chaos env up`, and ends it with the test.
-func compose(t *testing.T) composed {
-	t.Helper()
-	needsCompose(t)
-	return composeOf(t, "compose", 2)
-}
-
-func needsCompose(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("starts containers, about a minute")
-	}
-	if exec.Command("docker", "version").Run() != nil {
-		t.Skip("it takes a Docker engine")
-	}
-}
-
-// composeOf starts the project of an environment with so many services, on ports that the engine chooses.
-func composeOf(t *testing.T, environment string, services int) composed {
-	t.Helper()
-	t.Setenv("SERVICE_A_PORT", "0")
-	t.Setenv("SERVICE_B_PORT", "0")
-	return composeIn(t, "..", environment, services)
-}
-
-// composeIn does so in a folder that has the project's configuration.
-func composeIn(t *testing.T, dir, environment string, services int) composed {
-	t.Helper()
-	config, err := filepath.Abs(filepath.Join(dir, "chaos.yaml"))
-	must(t, err)
-	c := composed{t: t, program: chaos(t), project: fmt.Sprintf("chaosgate-faults-%d", os.Getpid()), config: config, environment: environment}
-	t.Setenv("COMPOSE_PROJECT_NAME", c.project)
-	if said, err := builtImages(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
-	t.Cleanup(func() {
-		if code, said := output(t, c.program, "env", "down", "--config", config, "--env", environment, "--volumes"); code != 0 {
-			t.Errorf("exit code %d:\n%s", code, said)
-		}
-		for _, kind := range []string{"container", "network", "volume"} {
-			if left := c.docker(kind, "ls", "-q", "--filter", "label=com.docker.compose.project="+c.project); left != "" {
-				t.Errorf("left of the project: %s %s", kind, left)
-			}
-		}
-	})
-	if code, said := output(t, c.program, "env", "up", "--config", config, "--env", environment); code != 0 || strings.Count(said, "ready\n") != services {
-		t.Fatalf("exit code %d:\n%s", code, said)
-	}
-	return c
-}
-
-func (c composed) docker(args ...string) string {
-	c.t.Helper()
-	code, said := output(c.t, "docker", args...)
-	if code != 0 {
-		c.t.Fatalf("docker %s: %s", strings.Join(args, " "), said)
-	}
-	return strings.TrimSpace(said)
-}
-
-// state is what the engine knows of a service's container.
-type state struct {
-	ID           string
-	RestartCount int
-	State        struct {
-		Running, Paused bool
-		Pid             int
-		ExitCode        int
-	}
-	HostConfig struct{ NanoCpus, Memory int64 }
-}
-
-// given are the limits of service-b in the Compose file.
-var given = struct{ NanoCpus, Memory int64 }{1e9, 256 << 20}
-
-func (c composed) inspect(service string) state {
-	c.t.Helper()
-	id := c.docker("ps", "-aq", "--filter", "label=com.docker.compose.project="+c.project, "--filter", "label=com.docker.compose.service="+service)
-	var all []state
-	if err := json.Unmarshal([]byte(c.docker("inspect", id)), &all); err != nil || len(all) != 1 {
-		c.t.Fatalf("%d containers of %s, %v", len(all), service, err)
-	}
-	return all[0]
-}
-
-// clean sees that both services run and serve as if nothing had been, and that no helper and no image of one is left; service-a tries service-b again after a while.
-func (c composed) clean() {
-	c.t.Helper()
-	for deadline := time.Now().Add(composePatience); ; time.Sleep(20 * time.Millisecond) {
-		all := c.inspect("service-b")
-		a, b := c.inspect("service-a").State, all.State
-		helpers := c.docker("ps", "-aq", "--filter", "label=chaosgate.environment") + c.docker("images", "-q", "--filter", "label=chaosgate.environment")
-		if a.Running && b.Running && !a.Paused && !b.Paused && all.HostConfig == given && helpers == "" && !loaded(c) && !apart(c) && !readonly(c) {
-			return
-		}
-		if time.Now().After(deadline) {
-			c.t.Fatalf("after %v: service-a %+v, service-b %+v, limits %+v, helpers and images %q", composePatience, a, b, all.HostConfig, helpers)
-		}
-	}
-}
-
-// eventually waits for a state of the project.
-func (c composed) eventually(what string, holds func() bool) {
-	c.t.Helper()
-	for deadline := time.Now().Add(composePatience); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("not within %v: %s", composePatience, what)
-		}
-	}
-}
-
-// file writes an experiment with one fault that lasts until somebody ends it and answers its path.
-func (c composed) file(fault, on string) string {
-	c.t.Helper()
-	return c.experiment(fault+", target: "+on+with[fault], longFault)
-}
-
-// experiment writes one whose fault is as given, with its target, and answers its path.
-func (c composed) experiment(fault, duration string) string {
-	c.t.Helper()
-	path := filepath.Join(c.t.TempDir(), "e.yaml")
-	text := `apiVersion: chaos/v1
-name: e
-traffic:
-  - {service: service-a, path: /work, rate: 20/s}
-steadyState:
-  - {id: up, http: {service: service-a, path: /health}, expect: {status: 200}}
-steps:
-  - {id: hit, fault: ` + fault + `, duration: ` + duration + `}
-`
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	return path
-}
-
-// copies are the containers, networks and volumes of projects that experiments have for themselves.
-func (c composed) copies() string {
-	return c.docker("ps", "-aq", "--filter", "name=^/?chaos-2") + c.docker("network", "ls", "-q", "--filter", "name=^chaos-2") + c.docker("volume", "ls", "-q", "--filter", "name=^chaos-2")
-}
-
-// noCopies sees that within a time none is left.
-func (c composed) noCopies(within time.Duration) {
-	c.t.Helper()
-	for deadline := time.Now().Add(within); c.copies() != ""; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("left of projects that experiments had for themselves: %s", c.copies())
-		}
-	}
-}
-
-// readonly says whether service-b cannot write to its database.
-func readonly(c composed) bool { return c.rises("service-b", "readonly") }
-
-// apart says whether service-a does without service-b.
-func apart(c composed) bool { return c.rises("service-a", "fallback") }
-
-// rises says whether a service counts errors of a kind while service-a is asked a few times.
-func (c composed) rises(service, kind string) bool {
-	c.t.Helper()
-	c.status = c.asked() // once for all that follows, and not for longer: a container that is started again has another port
-	before := c.errors(service, kind)
-	for range 3 {
-		c.fetch("service-a", "/work")
-	}
-	return c.errors(service, kind) > before
-}
-
-// errors is how many errors of a kind a service has counted.
-func (c composed) errors(service, kind string) (n int) {
-	c.t.Helper()
-	for line := range strings.Lines(c.fetch(service, "/metrics")) {
-		if rest, ok := strings.CutPrefix(line, `service_errors_total{kind="`+kind+`"} `); ok {
-			_, _ = fmt.Sscan(rest, &n)
-		}
-	}
-	return n
-}
-
-// fetch gets a page of a service; it is empty without an answer.
-func (c composed) fetch(service, path string) string {
-	c.t.Helper()
-	resp, err := http.Get(c.url(service) + path)
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return ""
-	}
-	return string(b)
-}
-
-// url is where a service is reached.
-func (c composed) url(service string) string {
-	c.t.Helper()
-	said := c.status
-	if said == "" {
-		said = c.asked()
-	}
-	for line := range strings.Lines(said) {
-		if f := strings.Fields(line); len(f) > 2 && strings.HasPrefix(f[0], service) {
-			return f[2]
-		}
-	}
-	c.t.Fatalf("%s has no address in\n%s", service, said)
-	return ""
-}
-
-// asked is what `chaos env status` says now, of services that are not ready as well.
-func (c composed) asked() string {
-	c.t.Helper()
-	_, said := output(c.t, c.program, "env", "status", "--config", c.config, "--env", c.environment)
-	return said
-}
-
-// with is what some faults cannot be without.
-var with = map[string]string{"memory.stress": ", with: {size: 64MiB}"}
-
-// hit starts an experiment, waits until its fault is felt, and answers the runner and its reports.
-func (c composed) hit(fault string, felt func(composed) bool) (runner *exec.Cmd, reports string) {
-	c.t.Helper()
-	reports = c.t.TempDir()
-	on := "{service: service-b}"
-	if strings.HasPrefix(fault, "network.") {
-		on = "{service: service-a, to: service-b}"
-	}
-	runner = c.start(c.file(fault, on), reports)
-	c.eventually(fault+" is felt", func() bool { return felt(c) })
-	return runner, reports
-}
-
-// start starts a runner, which does not outlive the test.
-func (c composed) start(file, reports string, more ...string) *exec.Cmd {
-	c.t.Helper()
-	runner := exec.Command(c.program, append([]string{"run", file, "--env", c.environment, "--reports", reports}, more...)...)
-	runner.Dir = ".."
-	runner.Stderr = testLog{c.t}
-	if err := runner.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() { _ = runner.Process.Kill(); _ = runner.Wait() })
-	return runner
-}
-
-// testLog shows what a runner says, should the test fail.
-type testLog struct{ t *testing.T }
-
-func (l testLog) Write(p []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(p)))
-	return len(p), nil
-}
-
-func paused(c composed) bool { return c.inspect("service-b").State.Paused }
-func down(c composed) bool   { return !c.inspect("service-b").State.Running }
-
-// loaded says whether something of ours is at work in service-b.
-func loaded(c composed) bool {
-	return strings.Contains(c.docker("top", c.inspect("service-b").ID, "-eo", "pid,args"), " agent")
-}
 
 // onCompose are the experiments that are run on Compose. Some of them stand for all, one for each way in which a container is reached, unless all are
 // asked for with `make compose`.
@@ -311,6 +25,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 	c := compose(t)
 	before := c.inspect("service-b")
 	t.Run("the gate opens", func(t *testing.T) {
+		c := c.in(t)
 		args := []string{"--env", "compose", "--seed", "2"}
 		names := onCompose[*composeRuns]
 		for _, name := range names {
@@ -326,6 +41,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		}
 	})
 	t.Run("faults on requests", func(t *testing.T) {
+		c := c.in(t)
 		code, r, said := decided(t, c.program, "--env", "compose", requestsFile(t))
 		if code != 0 || r.Gate != "OPEN" {
 			t.Errorf("exit code %d, gate %s:\n%s", code, r.Gate, said)
@@ -339,6 +55,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		}
 	})
 	t.Run("what it cannot do yet is refused", func(t *testing.T) {
+		c := c.in(t)
 		for args, want := range map[string]string{
 			c.file("network.partition", "{service: service-b, to: service-a}"): "there is no link from service-b to service-a",
 			"--jobs 2 --up experiments/service-kill.yaml":                      "each has a project of its own",
@@ -353,6 +70,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		c.clean()
 	})
 	t.Run("a killed runner", func(t *testing.T) {
+		c := c.in(t)
 		faults := map[string]func(composed) bool{"service.pause": paused, "db.readonly": readonly, "network.partition": apart}
 		if *composeRuns == "all" { // pkg/target/docker kills runners as well
 			faults["service.kill"], faults["cpu.stress"] = down, loaded
@@ -364,6 +82,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		}
 	})
 	t.Run("a killed runner and guard, then rollback", func(t *testing.T) {
+		c := c.in(t)
 		faults := map[string]func(composed) bool{"service.stop": down, "db.lock": loaded}
 		if *composeRuns == "all" {
 			faults["service.pause"], faults["memory.stress"], faults["network.partition"] = paused, loaded, apart
@@ -387,6 +106,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		}
 	})
 	t.Run("a run that starts the project, and ends it", func(t *testing.T) {
+		c := c.in(t)
 		file := c.experiment("service.pause, target: {service: service-b}", "1s")
 		containers := func() string { return c.docker("ps", "-q", "--filter", "label=com.docker.compose.project="+c.project) }
 		for _, step := range []struct {
@@ -404,6 +124,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		}
 	})
 	t.Run("a project for each experiment", func(t *testing.T) {
+		c := c.in(t)
 		shared := c.inspect("service-b")
 		code, r, said := decided(t, c.program, "--env", "compose", "--weakened", "no-fallback", "--seed", "2", "experiments/service-kill.yaml")
 		if code != 1 || r.Gate != "CLOSED" {
@@ -414,12 +135,13 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 			t.Errorf("the project that ran already was %+v and is %+v", shared, now)
 		}
 		runner := c.start(c.file("service.pause", "{service: service-b}"), t.TempDir(), "--jobs", "2")
-		c.eventually("a project is started", func() bool { return c.copies() != "" })
+		c.eventually("a project is started", func() bool { return len(c.copies()) > 0 })
 		_ = runner.Process.Kill()
 		c.noCopies(composePatience)
 		c.clean()
 	})
 	t.Run("a container that is removed", func(t *testing.T) {
+		c := c.in(t)
 		runner, reports := c.hit("service.pause", paused)
 		c.docker("rm", "-f", c.inspect("service-b").ID)
 		_ = runner.Process.Signal(syscall.SIGINT)
@@ -432,36 +154,4 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		c.env("up")
 		c.clean()
 	})
-}
-
-// killGuard kills the guard of a journal and then the runner, so that nobody is left to undo anything.
-func killGuard(t *testing.T, runner int, journal string) {
-	t.Helper()
-	if killBoth(runner, journal) == 0 {
-		t.Errorf("no guard of %s was found", journal)
-	}
-}
-
-// killBoth kills the guard of a journal and then its runner, and answers how many guards there were.
-func killBoth(runner int, journal string) int {
-	_ = syscall.Kill(runner, syscall.SIGSTOP) // or it would start another guard
-	found := killGuardOf(journal)
-	_ = syscall.Kill(runner, syscall.SIGKILL)
-	return found
-}
-
-// killGuardOf kills the guard of a journal and answers how many there were.
-func killGuardOf(journal string) (found int) {
-	entries, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is right
-	for _, file := range entries {
-		text, err := os.ReadFile(file)
-		if err != nil || !strings.Contains(string(text), "\x00guard\x00") || !strings.Contains(string(text), journal) {
-			continue
-		}
-		var pid int
-		if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
-			found++
-		}
-	}
-	return found
 }

@@ -14,8 +14,7 @@ func TestWhatUpLeavesIsSaid(t *testing.T) {
 	c.env("down")
 	file := c.experiment("service.pause, target: {service: service-b}", longFault)
 	t.Run("it cannot be ended", func(t *testing.T) {
-		c := c
-		c.t = t
+		c := c.in(t)
 		u := c.begin(file, "--up")
 		c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
 		guest := c.docker("run", "-d", "--network", c.project+"_default", "chaosgate/service-b:dev") // Compose ends no network with somebody else in it
@@ -28,8 +27,7 @@ func TestWhatUpLeavesIsSaid(t *testing.T) {
 		}
 	})
 	t.Run("something is left to undo", func(t *testing.T) {
-		c := c
-		c.t = t
+		c := c.in(t)
 		u := c.begin(file, "--up")
 		c.eventually("the fault is active", func() bool { return !u.at(journal.FaultActive).IsZero() })
 		c.docker("rm", "-f", c.inspect("service-b").ID)
