@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chaosgate/pkg/imagetest"
 )
 
 const (
@@ -44,9 +46,7 @@ func needsCompose(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts containers, about a minute")
 	}
-	if exec.Command("docker", "version").Run() != nil {
-		t.Skip("it takes a Docker engine")
-	}
+	imagetest.NeedsDocker(t, exec.Command("docker", "version").Run())
 }
 
 // in is the same in a part of the test.

@@ -3,6 +3,7 @@ package services_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"chaosgate/pkg/imagetest"
 )
 
 // stack is docker-compose.yml as a project of its own, with ports of its own.
@@ -22,15 +25,10 @@ type stack struct {
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	if exec.Command("docker", "version").Run() != nil {
-		t.Skip("it takes a Docker engine")
-	}
+	imagetest.NeedsDocker(t, exec.Command("docker", "version").Run())
 	s := &stack{t: t, compose: composer(), project: fmt.Sprintf("chaosgate-test-%d", os.Getpid())}
-	switch {
-	case s.compose == nil && os.Getenv("CI") != "":
-		t.Fatal("there is a Docker engine, and neither docker-compose nor docker compose")
-	case s.compose == nil:
-		t.Skip("it takes docker-compose or docker compose")
+	if s.compose == nil {
+		imagetest.NeedsDocker(t, errors.New("there is neither docker-compose nor docker compose"))
 	}
 	return s
 }

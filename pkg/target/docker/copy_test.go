@@ -21,6 +21,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"chaosgate/pkg/agent"
+	"chaosgate/pkg/imagetest"
 	"chaosgate/pkg/proc"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -35,10 +36,9 @@ func copied(o Options, file string) Options {
 // composeFile writes a Compose file with a service web, whose port, container and volume have names that only one project could have, and a service with a profile.
 func composeFile(t *testing.T) string {
 	t.Helper()
-	if exec.Command("docker-compose", "version").Run() != nil && exec.Command("docker", "compose", "version").Run() != nil {
-		t.Skip("it takes Compose")
-	}
 	dial(t)
+	_, err := Stack{}.composer(soon(t))
+	imagetest.NeedsDocker(t, err)
 	img, err := testImage()
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "docker-compose.yml")

@@ -33,6 +33,7 @@ import (
 
 	"chaosgate/pkg/agent"
 	"chaosgate/pkg/fault"
+	"chaosgate/pkg/imagetest"
 	"chaosgate/pkg/impair"
 	"chaosgate/pkg/intercept"
 	"chaosgate/pkg/internal/testkit"
@@ -345,15 +346,13 @@ func makeReadOnly(e *Environment, path string) error {
 	return err
 }
 
-// endpoint is this machine's engine; without one the test is skipped, and in CI there is one wherever `docker` finds it.
+// endpoint is this machine's engine.
 func endpoint(t *testing.T) Endpoint {
 	t.Helper()
 	e, err := FindEndpoint(os.Getenv)
 	must(t, err)
 	c, _, err := e.meet(soon(t))
-	if err != nil {
-		t.Skipf("it takes a Docker engine: %v", err)
-	}
+	imagetest.NeedsDocker(t, err)
 	must(t, c.Close())
 	return e
 }

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"chaosgate/pkg/imagetest"
 	"fmt"
 	"os"
 	"os/exec"
@@ -145,9 +146,7 @@ func TestComposeNamesTheProject(t *testing.T) {
 func (n named) create(t *testing.T, file string) {
 	t.Helper()
 	command, err := Stack{}.composer(soon(t))
-	if err != nil {
-		t.Skip(err)
-	}
+	imagetest.NeedsDocker(t, err)
 	cmd := exec.CommandContext(soon(t), command[0], append(command[1:], "-f", file, "up", "--no-start")...)
 	cmd.Env = Stack{Endpoint: endpoint(t)}.environ()
 	for name, value := range n.env {
