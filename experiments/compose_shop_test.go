@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/nftables"
 
 	"chaosgate/pkg/imagetest"
 )
@@ -141,20 +144,45 @@ func (c composed) listed(commands ...[]string) (ids []string) {
 	return slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(c.found, id) })
 }
 
-// clean sees that both services run and serve as if nothing had been, and that no helper and no image of one is left; service-a tries service-b again after a while.
+// clean sees that both services run and serve as if nothing had been, and that no helper, no image of one and no rule on a link is left; service-a tries service-b again after a while.
 func (c composed) clean() {
 	c.t.Helper()
 	for deadline := time.Now().Add(composePatience); ; time.Sleep(20 * time.Millisecond) {
 		all := c.inspect("service-b")
 		a, b := c.inspect("service-a").State, all.State
-		helpers := c.helpersAndImages()
-		if a.Running && b.Running && !a.Paused && !b.Paused && all.HostConfig == given && len(helpers) == 0 && !loaded(c) && !apart(c) && !readonly(c) {
+		left := append(c.helpersAndImages(), c.rules()...)
+		if a.Running && b.Running && !a.Paused && !b.Paused && all.HostConfig == given && len(left) == 0 && !loaded(c) && !apart(c) && !readonly(c) {
 			return
 		}
 		if time.Now().After(deadline) {
-			c.t.Fatalf("after %v: service-a %+v, service-b %+v, limits %+v, helpers and images %q", composePatience, a, b, all.HostConfig, helpers)
+			c.t.Fatalf("after %v: service-a %+v, service-b %+v, limits %+v, helpers, images and rules %q", composePatience, a, b, all.HostConfig, left)
 		}
 	}
+}
+
+// rules are what faults on links have in the network namespaces of the services: tables of theirs, and queues into which packets go.
+func (c composed) rules() (found []string) {
+	c.t.Helper()
+	for _, service := range []string{"service-a", "service-b"} {
+		pid := c.inspect(service).State.Pid
+		space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+		if err != nil {
+			continue // it does not run
+		}
+		conn, err := nftables.New(nftables.WithNetNSFd(int(space.Fd())))
+		must(c.t, err)
+		tables, err := conn.ListTables()
+		must(c.t, errors.Join(err, space.Close()))
+		for _, t := range tables {
+			if strings.HasPrefix(t.Name, "chaos") {
+				found = append(found, service+": "+t.Name)
+			}
+		}
+		if queues, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/netfilter/nfnetlink_queue", pid)); err == nil && len(queues) > 0 {
+			found = append(found, service+": queue "+string(queues))
+		}
+	}
+	return found
 }
 
 // eventually waits for a state of the project.
@@ -213,6 +241,9 @@ func readonly(c composed) bool { return c.rises("service-b", "readonly") }
 
 // apart says whether service-a does without service-b.
 func apart(c composed) bool { return c.rises("service-a", "fallback") }
+
+// cut says whether service-a does without service-b, because of rules on their link.
+func cut(c composed) bool { return apart(c) && len(c.rules()) > 0 }
 
 // rises says whether a service counts errors of a kind while service-a is asked a few times.
 func (c composed) rises(service, kind string) bool {

@@ -71,7 +71,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 	})
 	t.Run("a killed runner", func(t *testing.T) {
 		c := c.in(t)
-		faults := map[string]func(composed) bool{"service.pause": paused, "db.readonly": readonly, "network.partition": apart}
+		faults := map[string]func(composed) bool{"service.pause": paused, "db.readonly": readonly, "network.partition": cut}
 		if *composeRuns == "all" { // pkg/target/docker kills runners as well
 			faults["service.kill"], faults["cpu.stress"] = down, loaded
 		}
@@ -85,7 +85,7 @@ func TestTheSameFilesOnCompose(t *testing.T) {
 		c := c.in(t)
 		faults := map[string]func(composed) bool{"service.stop": down, "db.lock": loaded}
 		if *composeRuns == "all" {
-			faults["service.pause"], faults["memory.stress"], faults["network.partition"] = paused, loaded, apart
+			faults["service.pause"], faults["memory.stress"], faults["network.partition"] = paused, loaded, cut
 		}
 		for fault, felt := range faults {
 			runner, reports := c.hit(fault, felt)

@@ -103,9 +103,14 @@ func (i *instance) spareMemory(ctx context.Context, info container.InspectRespon
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", i.name, err)
 	}
-	idle, ok := s.MemoryStats.Stats["total_inactive_file"] // cgroup v1
+	return limit - needed(s.MemoryStats), nil
+}
+
+// needed is what a container has of memory that the kernel cannot let go of at once.
+func needed(m container.MemoryStats) int64 {
+	idle, ok := m.Stats["total_inactive_file"] // cgroup v1
 	if !ok {
-		idle = s.MemoryStats.Stats["inactive_file"]
+		idle = m.Stats["inactive_file"]
 	}
-	return limit - int64(s.MemoryStats.Usage) + int64(idle), nil
+	return int64(m.Usage) - int64(idle)
 }

@@ -247,11 +247,16 @@ func (e *Environment) Strain(ctx context.Context, t target.Target) (target.Strai
 	if err != nil {
 		return target.Strain{}, fmt.Errorf("%s: %w", i.name, err)
 	}
+	return strainOf(s), nil
+}
+
+// strainOf reads what limits have done. How often memory has met its limit is counted by cgroup v1 only.
+func strainOf(s container.StatsResponse) target.Strain {
 	throttled := s.CPUStats.ThrottlingData
 	return target.Strain{
 		Throttled: int64(throttled.ThrottledPeriods), ThrottledFor: target.Duration(throttled.ThrottledTime),
 		Memory: int64(s.MemoryStats.Usage), MemoryMet: int64(s.MemoryStats.Failcnt),
-	}, nil
+	}
 }
 
 func (i *instance) isLowered(what target.Resource) bool {
