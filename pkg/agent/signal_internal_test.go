@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,8 +36,14 @@ func TestInCgroupOf(t *testing.T) {
 	}
 }
 
-// proc is a tree like /proc: process ids, with the groups and the ids in all namespaces.
-func procTree(t *testing.T, processes map[int][2]string) string {
+// groupOf says in which cgroup a container's processes are, as /proc tells it, for each version and driver.
+var groupOf = map[string]string{
+	"v1, cgroupfs": "12:memory:/docker/%s\n11:cpu,cpuacct:/docker/%[1]s\n0::/\n", "v1, systemd": "12:memory:/system.slice/docker-%s.scope\n",
+	"v2, cgroupfs": "0::/docker/%s\n", "v2, systemd": "0::/system.slice/docker-%s.scope\n",
+}
+
+// procTree is a tree like /proc: process ids, with the containers and the ids in all namespaces.
+func procTree(t *testing.T, group string, processes map[int][2]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for pid, p := range processes {
@@ -44,7 +51,7 @@ func procTree(t *testing.T, processes map[int][2]string) string {
 		if err := os.Mkdir(at, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for name, text := range map[string]string{"cgroup": "0::/docker/" + p[0] + "\n", "status": "Name:\tx\nNSpid:\t" + p[1] + "\nThreads:\t1\n"} {
+		for name, text := range map[string]string{"cgroup": fmt.Sprintf(group, p[0]), "status": "Name:\tx\nNSpid:\t" + p[1] + "\nThreads:\t1\n"} {
 			if err := os.WriteFile(filepath.Join(at, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -56,13 +63,17 @@ func procTree(t *testing.T, processes map[int][2]string) string {
 // Of all processes in a container the first one of its own namespace is hit: not the machine's, not a child, not one further down, not another container's.
 func TestFirstProcess(t *testing.T) {
 	self, parent := os.Getpid(), os.Getppid() // they live, whatever the tree says of them
-	tree := procTree(t, map[int][2]string{1: {wanted, "1"}, self: {wanted, strconv.Itoa(self) + "\t1"}, parent: {wanted, strconv.Itoa(parent) + "\t9\t1"}})
-	if id, err := firstProcess(tree, wanted); err != nil || id.PID != self {
-		t.Errorf("got %v, %v, want %d", id, err, self)
-	}
-	tree = procTree(t, map[int][2]string{1: {other, "1"}, self: {other, strconv.Itoa(self) + "\t1"}, parent: {wanted, strconv.Itoa(parent) + "\t7"}})
-	if id, err := firstProcess(tree, wanted); err == nil || !strings.Contains(err.Error(), "no process of the container is seen here") {
-		t.Errorf("got %v, %v", id, err)
+	for name, group := range groupOf {
+		t.Run(name, func(t *testing.T) {
+			tree := procTree(t, group, map[int][2]string{1: {wanted, "1"}, self: {wanted, strconv.Itoa(self) + "\t1"}, parent: {wanted, strconv.Itoa(parent) + "\t9\t1"}})
+			if id, err := firstProcess(tree, wanted); err != nil || id.PID != self {
+				t.Errorf("got %v, %v, want %d", id, err, self)
+			}
+			tree = procTree(t, group, map[int][2]string{1: {other, "1"}, self: {other, strconv.Itoa(self) + "\t1"}, parent: {wanted, strconv.Itoa(parent) + "\t7"}})
+			if id, err := firstProcess(tree, wanted); err == nil || !strings.Contains(err.Error(), "no process of the container is seen here") {
+				t.Errorf("got %v, %v", id, err)
+			}
+		})
 	}
 }
 
