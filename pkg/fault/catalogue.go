@@ -149,7 +149,7 @@ func Catalogue() []Kind {
 			Name: "cpu.stress",
 			Doc:  "Keeps workers busy in a process of their own, charged to the instance's own cgroup where one can be had.",
 			Params: []Param{
-				{Name: "workers", Type: Integer, Min: "1", Max: "1024", Doc: "threads at work; without it one for each CPU"},
+				{Name: "workers", Type: Integer, Min: "1", Max: "1024", Without: "one for each CPU", Doc: "threads at work; without it one for each CPU"},
 				{Name: "load", Type: Percent, Default: "100%", Min: "1%", Max: "100%", Doc: "the part of its time that each worker is busy"},
 			},
 			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired, Loads: true,
@@ -170,8 +170,8 @@ func Catalogue() []Kind {
 			Doc:  "Fills memory in a process of its own, charged to the instance's own cgroup where one can be had: beyond its limit the kernel kills one of them.",
 			Params: []Param{
 				{Name: "size", Type: Bytes, Required: true, Min: "1MiB", Doc: "how much, resident; where the service has no limit of its own, at most what the machine has to spare"},
-				{Name: "rate", Type: Rate, Min: "1MiB/s", Doc: "how fast; without it at once"},
-				{Name: "victim", Type: Text, Choices: []string{agent.VictimService, agent.VictimStressor}, Doc: "whom the kernel kills when memory runs out; without it the kernel chooses. If it is the stressor, the fault is over and proves nothing. Where the service has no limit of its own it is always the stressor"},
+				{Name: "rate", Type: Rate, Min: "1MiB/s", Without: "at once", Doc: "how fast; without it at once"},
+				{Name: "victim", Type: Text, Choices: []string{agent.VictimService, agent.VictimStressor}, Without: "the kernel chooses", Doc: "whom the kernel kills when memory runs out; without it the kernel chooses. If it is the stressor, the fault is over and proves nothing. Where the service has no limit of its own it is always the stressor"},
 			},
 			Needs: []target.Capability{target.CanHost, target.CanInspect}, Duration: DurationRequired,
 			Proof: "at least 90% of the size is resident, or the kernel has killed for memory; a load that was killed while the service lives on is felt no more",
@@ -192,8 +192,8 @@ func Catalogue() []Kind {
 			Doc:  "Takes the room of a file system that is the instance's own, such as a tmpfs with a size, so that writes meet a real ENOSPC. One that others use as well is refused.",
 			Params: []Param{
 				{Name: "path", Type: Path, Required: true, Doc: "a directory inside the instance; the file system that it lies on is filled"},
-				{Name: "size", Type: Bytes, Min: "4KiB", Doc: "how much is taken, once: what the instance frees meanwhile it can use"},
-				{Name: "leave", Type: Bytes, Doc: "how much is left, instead of size: what the instance frees beyond that is taken as well; without both nothing is left"},
+				{Name: "size", Type: Bytes, Min: "4KiB", Instead: "leave", Doc: "how much is taken, once: what the instance frees meanwhile it can use"},
+				{Name: "leave", Type: Bytes, Without: "nothing", Instead: "size", Doc: "how much is left, instead of size: what the instance frees beyond that is taken as well; without both nothing is left"},
 			},
 			Needs: []target.Capability{target.CanHost, target.CanFill, target.CanInspect}, Duration: DurationRequired,
 			Proof:    "so much is taken, by the file system's own count; where nothing is left, a write meets ENOSPC",
@@ -217,7 +217,7 @@ func Catalogue() []Kind {
 			Doc:  "Holds the database's own lock from another process or session. SQLite: on the file; the service meets a real SQLITE_BUSY. PostgreSQL: on its tables; whoever wants one waits, for as long as its lock_timeout says, and then meets a real lock_not_available.",
 			Params: []Param{
 				{Name: "mode", Type: Text, Default: string(sqlitefile.Write), Choices: []string{string(sqlitefile.Write), string(sqlitefile.Exclusive)}, Doc: "write: others can read but not write; exclusive: they can do neither (SQLite: not in WAL mode)"},
-				{Name: "table", Type: Text, Engine: PostgreSQL, Doc: "of PostgreSQL: one table, as SQL writes it; without it all ordinary ones that the role may lock"},
+				{Name: "table", Type: Text, Engine: PostgreSQL, Without: "all ordinary ones that the role may lock", Doc: "of PostgreSQL: one table, as SQL writes it; without it all ordinary ones that the role may lock"},
 			},
 			Needs: []target.Capability{target.CanHost, target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Engines: []Engine{SQLite, PostgreSQL},
 			Proof: "another process meets SQLITE_BUSY, or another session lock_not_available",
@@ -234,7 +234,7 @@ func Catalogue() []Kind {
 		{
 			Name:   "db.corrupt",
 			Doc:    "Damages tables of a SQLite database and their indexes for every process: whoever reads or writes them meets a real SQLITE_CORRUPT. No row is touched, and the damage is taken off again exactly, of the file at that path; what the service does about it meanwhile, such as making a new file, stays, and so does the damage in what it has renamed: the file, or a table that was named here.",
-			Params: []Param{{Name: "table", Type: Text, Doc: "which table; without it all of them"}},
+			Params: []Param{{Name: "table", Type: Text, Without: "all of them", Doc: "which table; without it all of them"}},
 			Needs:  []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Engines: []Engine{SQLite},
 			Writes: true, Room: true,
 			Proof: "another process meets SQLITE_CORRUPT when it reads",
@@ -266,4 +266,4 @@ func Catalogue() []Kind {
 	}
 }
 
-var graceParam = Param{Name: "grace", Type: Duration, Min: "1ms", Max: "10m", Doc: "how long it may take to end by itself before it is killed; without it the service's own time"}
+var graceParam = Param{Name: "grace", Type: Duration, Min: "1ms", Max: "10m", Without: "the service's own time", Doc: "how long it may take to end by itself before it is killed; without it the service's own time"}

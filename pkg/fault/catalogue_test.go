@@ -67,6 +67,12 @@ func checkParams(t *testing.T, k fault.Kind) {
 		if p.Doc == "" || p.Required && (p.Default != "" || p.Min == "" && p.Type != fault.Path) || len(p.Choices) > 0 && p.Type != fault.Text {
 			t.Errorf("%s: %+v", k.Name, p)
 		}
+		if !p.Required && p.Default == "" && p.Without == "" && p.Instead == "" {
+			t.Errorf("%s: nothing says what holds without %s", k.Name, p.Name)
+		}
+		if p.Without != "" && !strings.Contains(p.Doc, "without it "+p.Without) && !strings.HasSuffix(p.Doc, "without both "+p.Without+" is left") {
+			t.Errorf("%s: %s is without it %q, but documented as %q", k.Name, p.Name, p.Without, p.Doc)
+		}
 		alone := fault.Kind{Name: k.Name, Params: []fault.Param{p}}
 		for _, value := range append([]string{p.Default, p.Min, p.Max}, p.Choices...) {
 			if value == "" {
@@ -75,6 +81,32 @@ func checkParams(t *testing.T, k fault.Kind) {
 			if _, problems := alone.CheckParams(map[string]string{p.Name: value}); len(problems) > 0 {
 				t.Errorf("%s: its own %s %q: %v", k.Name, p.Name, value, problems)
 			}
+		}
+	}
+}
+
+// A parameter that was not given is open, unless it has a default or another one was given in its place.
+func TestOpenParams(t *testing.T) {
+	for _, c := range []struct {
+		fault string
+		with  map[string]string
+		want  []string
+	}{
+		{"cpu.stress", nil, []string{"workers"}},
+		{"cpu.stress", map[string]string{"workers": "2"}, nil},
+		{"disk.fill", map[string]string{"path": "/data"}, []string{"leave"}},
+		{"disk.fill", map[string]string{"path": "/data", "size": "1MiB"}, nil},
+		{"disk.fill", map[string]string{"path": "/data", "leave": "1MiB"}, nil},
+		{"network.latency", map[string]string{"delay": "1s"}, nil},
+	} {
+		k, _ := fault.Find(c.fault)
+		params, _ := k.CheckParams(c.with)
+		var got []string
+		for _, p := range k.Open(params) {
+			got = append(got, p.Name)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s with %v: got %v, want %v", c.fault, c.with, got, c.want)
 		}
 	}
 }

@@ -121,5 +121,7 @@ type Param struct {
 	Choices  []string // of Text
 	Min, Max string   // inclusive, as they would be written; empty is unbounded
 	Engine   Engine   // of whose databases only it is; empty is any
+	Without  string   // what holds if it is not given, where that is no value that could be written: "one for each CPU"
+	Instead  string   // the parameter that can be given in its place
 	Doc      string
 }

@@ -13,8 +13,8 @@ type requests struct {
 
 // The parameters that say which requests.
 var (
-	methodParam = Param{Name: "method", Type: Text, Choices: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, Doc: "of the requests that are meant; without it any"}
-	pathParam   = Param{Name: "path", Type: Text, Doc: "of the requests that are meant, decoded and without the query: exactly this one or, with a `*` at its end, all that begin so; without it any"}
+	methodParam = Param{Name: "method", Type: Text, Choices: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, Without: "any", Doc: "of the requests that are meant; without it any"}
+	pathParam   = Param{Name: "path", Type: Text, Without: "any", Doc: "of the requests that are meant, decoded and without the query: exactly this one or, with a `*` at its end, all that begin so; without it any"}
 	partParam   = Param{Name: "probability", Type: Percent, Default: "100%", Min: "0.1%", Max: "100%", Doc: "of each request that is meant by itself"}
 )
 

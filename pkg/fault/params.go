@@ -94,6 +94,17 @@ func (k Kind) CheckParams(with map[string]string) (Params, []ParamProblem) {
 	return all, problems
 }
 
+// Open answers the parameters that have no value in params, those in whose place another one is given apart: what holds then is their Without.
+func (k Kind) Open(params Params) []Param {
+	var open []Param
+	for _, p := range k.Params {
+		if params[p.Name] == "" && params[p.Instead] == "" && p.Without != "" {
+			open = append(open, p)
+		}
+	}
+	return open
+}
+
 func (k Kind) unknown(name string) ParamProblem {
 	names := make([]string, len(k.Params))
 	for i, p := range k.Params {

@@ -2,8 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -137,57 +135,6 @@ func conditions(s Step) string {
 		return ""
 	}
 	return " (" + strings.Join(parts, "; ") + ")"
-}
-
-func (p *Plan) writeFault(w *writer, indent int, s Step) {
-	f := s.Fault
-	span := "once"
-	if f.Duration > 0 {
-		span = "for " + dur(f.Duration)
-	}
-	w.line(indent, "%s %s: INJECT %s on %s %s%s%s", at(s.Starts), s.ID, f.Kind, f.blast(p.Seed), span, params(f), conditions(s))
-	w.line(indent+1, "proven by: %s", f.Proof)
-	for _, inner := range p.Steps {
-		if inner.During == s.ID {
-			p.writeStep(w, indent+1, inner)
-		}
-	}
-	if f.Duration > 0 {
-		w.line(indent, "%s %s: REVERT, verified by readback", at(s.Starts+s.Takes), s.ID)
-	}
-}
-
-// blast is the blast radius in words.
-func (f Fault) blast(seed uint64) string {
-	text := strings.Join(f.Selection.Services, " and ")
-	if f.Candidates != nil {
-		text += fmt.Sprintf(" (picked at random from %s; seed %d)", strings.Join(f.Candidates, ", "), seed)
-	}
-	switch {
-	case f.To != "" && f.Port != "":
-		text = "the link " + text + " -> " + f.To + ":" + f.Port
-	case f.To != "":
-		text = "the link " + text + " -> " + f.To
-	case f.Port != "":
-		text = "all links to the port " + f.Port + " of " + text
-	}
-	if f.Selection.Instances != "all" {
-		text += ", instances: " + f.Selection.Instances
-	}
-	return text
-}
-
-func params(f *Fault) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(f.Params)) {
-		if f.Params[name] != "" {
-			parts = append(parts, name+" "+f.Params[name])
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return ", " + strings.Join(parts, ", ")
 }
 
 func (p *Plan) writeRecovery(w *writer) {
