@@ -56,8 +56,8 @@ It also plans each experiment for the environment, so that what the environment 
   chaos validate experiments/*.yaml --output sarif > problems.sarif`
 
 	textPlanShort = "show what a run would do, decided to the last detail"
-	textPlanLong  = `Plan prints every decision of a run: targets, faults with their parameters, queries, limits and where they come from, the order of the steps, the
-critical path and how long it takes. Nothing is touched.`
+	textPlanLong  = `Plan prints every decision of a run: targets, faults with their parameters, what is sent, queries, limits and where they come from, the defaults that
+were taken, the order of the steps, the critical path and how long it takes. Nothing is touched.`
 	textPlanExample = `  chaos plan experiments/network-latency.yaml
   chaos plan experiments/service-kill.yaml --seed 42
   chaos plan experiments/network-latency.yaml --output mermaid`

@@ -19,7 +19,7 @@ func (p *Plan) String() string {
 	if p.Owner != "" {
 		w.line(1, "owner: %s", p.Owner)
 	}
-	w.line(1, "environment %s, target %s, scraped every %s, seed %d", p.Environment, p.Target, dur(p.Interval), p.Seed)
+	w.line(1, "environment %s, target %s, scraped every %s, seed %d%s", p.Environment, p.Target, dur(p.Interval), p.Seed, readyWithin("; a service may take up to %s to be ready", p.Ready))
 	w.line(1, "takes %s if all goes well, at most %s; longest chain: %s", dur(p.Expected), dur(p.Timeout), or(strings.Join(p.Critical, " -> "), "none"))
 	if len(p.Shared) > 0 {
 		w.line(1, "no other experiment runs beside it: %s hits a server that all share", strings.Join(p.Shared, ", "))
@@ -27,6 +27,7 @@ func (p *Plan) String() string {
 	if len(p.Alone) > 0 {
 		w.line(1, "no other experiment runs beside it: %s keeps the whole machine busy", strings.Join(p.Alone, ", "))
 	}
+	p.writeUsual(w)
 	w.gap()
 	p.writeTraffic(w)
 	p.writeSteady(w)
@@ -34,6 +35,12 @@ func (p *Plan) String() string {
 	p.writeRecovery(w)
 	p.writeAbort(w)
 	return w.String()
+}
+
+// writeUsual says once what holds for all that a line says nothing else of.
+func (p *Plan) writeUsual(w *writer) {
+	w.line(1, "unless a line says otherwise: a check is required, no data is INCONCLUSIVE, and a look may take %s;", dur(LookTimeout))
+	w.line(2, "a step starts if what it needs has passed, is tried once, and may take as long as the experiment; a fault hits all instances")
 }
 
 // writer collects indented lines. Nothing in them can steer a terminal.
@@ -49,7 +56,22 @@ func (w *writer) line(indent int, format string, args ...any) {
 	w.WriteString(strings.Repeat("  ", indent) + text + "\n")
 }
 
+// below writes what belongs to a line below it; "" is nothing.
+func (w *writer) below(indent int, text string) {
+	if text != "" {
+		w.line(indent+1, "%s", text)
+	}
+}
+
 func (w *writer) gap() { w.WriteByte('\n') }
+
+// readyWithin is what is said of the time that services may take to be ready, if anything is.
+func readyWithin(format string, d Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, dur(d))
+}
 
 func dur(d Duration) string {
 	if t := time.Duration(d); t < time.Minute {
@@ -72,7 +94,8 @@ func (p *Plan) writeTraffic(w *writer) {
 	}
 	w.line(0, "traffic, from before the steady state until after recovery:")
 	for _, t := range p.Traffic {
-		w.line(1, "%s %s%s at %g/s", t.Method, t.Service, t.Path, t.Rate)
+		w.line(1, "%s %s%s at %g/s, each given up after %s", t.Method, t.Service, t.Path, t.Rate, dur(t.Timeout))
+		w.below(1, sentHTTP(t.Headers, t.Body))
 	}
 	w.gap()
 }
@@ -103,6 +126,7 @@ func (p *Plan) writeStep(w *writer, indent int, s Step) {
 		p.writeCheck(w, indent, *s.Check, at(s.Starts)+" ", conditions(s))
 	case s.Action != nil:
 		w.line(indent, "%s %s: %s%s", at(s.Starts), s.ID, s.Action.describe(), conditions(s))
+		w.below(indent, sent(s.Action.HTTP, s.Action.Exec))
 	default:
 		w.line(indent, "%s %s: wait %s%s", at(s.Starts), s.ID, dur(s.Wait), conditions(s))
 	}
@@ -138,7 +162,9 @@ func conditions(s Step) string {
 }
 
 func (p *Plan) writeRecovery(w *writer) {
-	w.line(0, "recovery: within %s after the last fault the whole steady state holds again, for %s", dur(p.Recovery.Within), dur(p.Recovery.For))
+	r := p.Recovery
+	w.line(0, "recovery: within %s after the last fault the whole steady state holds again, for %s; looked at every %s, seen after %s at the earliest",
+		dur(r.Within), dur(r.For), dur(p.Interval), dur(r.Takes))
 }
 
 func (p *Plan) writeAbort(w *writer) {
@@ -148,11 +174,12 @@ func (p *Plan) writeAbort(w *writer) {
 	w.gap()
 	w.line(0, "rolled back at once when one of these is missed:")
 	for _, c := range p.Abort {
+		c.Every, c.Window = max(c.Every, p.Interval), max(c.Window, fewIntervals*p.Interval) // nobody looks more often, or over less
 		lasting := ""
 		if c.For > 0 {
 			lasting = " for " + dur(c.For)
 		}
-		w.line(1, "%s: %s, %s%s, every %s", c.ID, c.subject(), c.expected(), lasting, dur(c.Every))
+		w.line(1, "%s: %s, %s%s, every %s%s", c.ID, c.subject(), c.expected(), lasting, dur(c.Every), c.apart())
 		w.line(2, "%s", c.query(time.Duration(p.Interval)))
 	}
 }

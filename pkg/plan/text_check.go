@@ -9,7 +9,7 @@ import (
 	"chaosgate/pkg/quantity"
 )
 
-// writeCheck writes a check in one line, and the PromQL that it becomes below.
+// writeCheck writes a check in one line, and below it the PromQL that it becomes or what it sends, unless that stands at the check that it reuses.
 func (p *Plan) writeCheck(w *writer, indent int, c Check, around ...string) {
 	before, after := "", ""
 	if len(around) == 2 {
@@ -23,10 +23,30 @@ func (p *Plan) writeCheck(w *writer, indent int, c Check, around ...string) {
 	if c.Reuses != "" {
 		name += " (again: " + c.Reuses + ")"
 	}
-	w.line(indent, "%s%s: %s, %s%s%s%s", before, name, c.subject(), c.expected(), c.looks(), optional, after)
+	w.line(indent, "%s%s: %s, %s%s%s%s%s", before, name, c.subject(), c.expected(), c.looks(), c.apart(), optional, after)
 	if c.Probe.Metric() {
 		w.line(indent+1, "%s", c.query(time.Duration(p.Interval)))
 	}
+	if c.Reuses == "" {
+		w.below(indent, sent(c.Probe.HTTP, c.Probe.Exec))
+	}
+}
+
+// apart is what holds for the check instead of what holds for all.
+func (c Check) apart() string {
+	text := ""
+	if q := c.Probe.Promql; q != nil {
+		switch q.NoData {
+		case "fail":
+			text = ", no data fails"
+		case "zero":
+			text = ", no data is 0 while there is some of " + q.Presence
+		}
+	}
+	if c.Timeout > 0 {
+		text += ", a look may take " + dur(c.Timeout)
+	}
+	return text
 }
 
 func (c Check) subject() string {
@@ -107,7 +127,7 @@ func (c Check) looks() string {
 		if c.For > 0 {
 			text += " and then for " + dur(c.For)
 		}
-		return text
+		return text + ", every " + dur(c.Every)
 	}
 	if c.Baseline {
 		window += ", against the steady state in samples of " + dur(c.Sample)

@@ -16,7 +16,7 @@ func (p *Plan) writeFault(w *writer, indent int, s Step) {
 	if f.Duration > 0 {
 		span = "for " + dur(f.Duration)
 	}
-	w.line(indent, "%s %s: INJECT %s on %s %s%s%s", at(s.Starts), s.ID, f.Kind, f.blast(p.Seed), span, p.params(f), conditions(s))
+	w.line(indent, "%s %s: INJECT %s on %s %s%s%s%s", at(s.Starts), s.ID, f.Kind, f.blast(p.Seed), span, p.params(f), readyWithin(", ready again within %s", f.Ready), conditions(s))
 	w.line(indent+1, "proven by: %s", f.Proof)
 	for _, inner := range p.Steps {
 		if inner.During == s.ID {

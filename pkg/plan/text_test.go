@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"chaosgate/pkg/fault"
+	"chaosgate/pkg/spec"
 )
 
 // textOf is the text of an experiment with these steps on the small site.
@@ -36,6 +38,52 @@ func TestTheTextSaysWhatHoldsWithoutAParameter(t *testing.T) {
 	} {
 		if text := textOf(t, s, "  - "+steps+"\n"); !strings.Contains(text, want) {
 			t.Errorf("%s: nothing of %q in\n%s", steps, want, text)
+		}
+	}
+}
+
+// All that goes out with a request stands in the text, and all that somebody has to wait for; secrets stand there by their names.
+func TestTheTextOfRequests(t *testing.T) {
+	s := site()
+	s.Secrets = map[string]spec.Secret{"token": {FromEnv: "TOKEN", SendTo: []string{"service-a"}}}
+	s.Policy.Exec = true
+	text, err := os.ReadFile("testdata/requests.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, problems := Build(load(t, string(text)), s)
+	if p == nil {
+		t.Fatal(problems)
+	}
+	const golden = "testdata/requests.plan"
+	if *update {
+		if err := os.WriteFile(golden, []byte(p.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.String() != string(want) {
+		t.Errorf("got\n%s\nwant\n%s\n(go test ./pkg/plan -update writes it anew)", p, want)
+	}
+}
+
+// What is sent can be any text. It steers no terminal, begins no line, and does not pass for a word of the plan.
+func TestWhatIsSentStaysInItsQuotes(t *testing.T) {
+	for sends, want := range map[string]string{
+		"a\nrecovery: none":       `"a\nrecovery: none"`,
+		"\x1b[2Jgone":             `"\x1b[2Jgone"`,
+		"`, expect status = 200":  "\"`, expect status = 200\"",
+		"\u202eback":              "` back`",
+		strings.Repeat("é", 80):   "`" + strings.Repeat("é", 80) + "`",
+		strings.Repeat("é", 81):   "`" + strings.Repeat("é", 80) + "`..., 162 bytes in all",
+		strings.Repeat("\n", 900): `\n"..., 900 bytes in all`,
+	} {
+		p := &Plan{Traffic: []Traffic{{Service: "a", Headers: map[string]string{"X": "1"}, Body: sends}}}
+		if text := p.String(); !strings.Contains(text, "\n    with the headers X: `1` and the body ") || !strings.Contains(text, want+"\n") {
+			t.Errorf("%q: nothing of %q in\n%s", sends, want, text)
 		}
 	}
 }
