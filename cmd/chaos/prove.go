@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/executor"
 	"chaosgate/pkg/plan"
 	"chaosgate/pkg/report"
+	"chaosgate/pkg/spec"
 	"chaosgate/pkg/verdict"
 )
 
@@ -154,7 +156,9 @@ func (p *proof) conclude(r running) error {
 			p.Unproven = append(p.Unproven, name)
 		}
 	}
+	p.Absent = absent(r.input.env.Weakened, p.experiments)
 	p.write(r.sys.stdout)
+	p.writeAbsent(r.sys.stdout)
 	path, err := p.Keep(r.reports)
 	if err != nil {
 		return cannot(textReportsHint, "%w", err)
@@ -164,6 +168,47 @@ func (p *proof) conclude(r running) error {
 		return &failure{code: verdict.ExitFail, err: errors.New(textProveOpen), hint: fmt.Sprintf(textProveOpenHint, open[0].Experiment, open[0].Control, open[0].Run)}
 	}
 	return nil
+}
+
+// absent finds the names under closes that no experiment has. One that looks like an experiment which the variant does not name is probably meant for it.
+func absent(weakened map[string]spec.Weakened, experiments []string) []report.Absent {
+	var all []report.Absent
+	for _, variant := range sortedKeys(weakened) {
+		closes, others := weakened[variant].Closes, []string{}
+		for _, name := range experiments {
+			if base := baseName(name); !slices.Contains(closes, base) {
+				others = append(others, base)
+			}
+		}
+		for _, name := range closes {
+			if !slices.ContainsFunc(experiments, func(e string) bool { return baseName(e) == name }) {
+				all = append(all, report.Absent{Variant: variant, Experiment: name, Hint: diag.DidYouMean(name, others)})
+			}
+		}
+	}
+	return all
+}
+
+// writeAbsent shows a line for each name that is probably wrong, and one for all others of a variant.
+func (p *proof) writeAbsent(out io.Writer) {
+	var lines []string
+	others := map[string][]string{}
+	for _, a := range p.Absent {
+		if a.Hint == "" {
+			others[a.Variant] = append(others[a.Variant], a.Experiment)
+			continue
+		}
+		lines = append(lines, fmt.Sprintf(textProveAbsent+textProveMeant, a.Variant, a.Experiment, a.Hint))
+	}
+	for _, variant := range sortedKeys(others) {
+		lines = append(lines, fmt.Sprintf(textProveAbsent, variant, strings.Join(others[variant], ", ")))
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(out)
+	}
+	for _, line := range lines {
+		fmt.Fprintf(out, "%s %s\n", p.style.yellow("?"), single(line))
+	}
 }
 
 // write shows an experiment a line, with what it came to in each control.

@@ -42,7 +42,8 @@ guard process, or by ` + "`chaos rollback`" + `.`
 	textProveShort = "show that the gate can close: run the negative controls of experiments"
 	textProveLong  = `Prove runs experiments that are changed on purpose, and sees that each closes the gate for the right reason: without the fault its effect must be
 missed, without metrics it must be INCONCLUSIVE, with a limit that nothing keeps it must FAIL, and in the weakened variants of the environment that name it
-under closes it must FAIL too. A check that cannot fail protects nobody.
+under closes it must FAIL too. A check that cannot fail protects nobody. A name under closes that none of the experiments has is shown
+as well, with the one that is probably meant.
 
 It ends with exit code 0 only if every control has closed the gate. What each came to is kept in reports/proof.json, its evidence in the runs' own folders.`
 	textProveExample = `  chaos prove experiments/*.yaml --jobs 3
@@ -263,6 +264,8 @@ const (
 	textProveKept      = "\nkept in %s\n"
 	textProveNoReason  = "every check held"
 	textProveNoVariant = "no weakened variant of the environment is declared to close it"
+	textProveAbsent    = "%s closes %s, and none of these experiments is called so"
+	textProveMeant     = " (%s)"
 	textProveOpen      = "not every control has closed the gate"
 	textProveOpenHint  = "%s did not in the control %s; see run %s"
 )

@@ -13,6 +13,15 @@ import (
 type Proof struct {
 	Results  []ControlResult `json:"results"`
 	Unproven []string        `json:"unproven"` // experiments that no weakened variant is declared to close
+	Absent   []Absent        `json:"absent"`   // names that a variant is declared to close, of no experiment
+}
+
+// Absent is a name under `closes` of a weakened variant that none of the experiments has, which is usual where only some are proven. Hint names the experiment that is
+// probably meant: one that is called almost so, and that the variant does not name.
+type Absent struct {
+	Variant    string `json:"variant"`
+	Experiment string `json:"experiment"`
+	Hint       string `json:"hint,omitempty"`
 }
 
 // ControlResult is one experiment in one control. Closed says whether it closed the gate for the reason that the control is about.
@@ -46,7 +55,7 @@ func (p Proof) Keep(dir string) (string, error) {
 			FormatVersion string `json:"format_version"`
 			Proven        bool   `json:"proven"`
 			Proof
-		}{FormatVersion, len(p.Open()) == 0, Proof{list(p.Results), list(p.Unproven)}})
+		}{FormatVersion, len(p.Open()) == 0, Proof{list(p.Results), list(p.Unproven), list(p.Absent)}})
 	})
 	if err != nil {
 		return "", fmt.Errorf("keep the proof: %w", err)
