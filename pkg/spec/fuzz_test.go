@@ -36,6 +36,7 @@ func FuzzParseExperiment(f *testing.F) {
 			t.Errorf("an experiment: %v, and problems: %v", e != nil, problems)
 		}
 		checkPlaces(t, text, problems)
+		checkFirstBroken(t, text)
 		if again, same := ParseExperiment("fuzz.yaml", text); (e == nil) != (again == nil) || !sameProblems(problems, same) {
 			t.Errorf("the second time it has other problems:\n%v\n%v", problems, same)
 		}
@@ -73,6 +74,23 @@ func checkPlaces(t *testing.T, text []byte, problems diag.List) {
 	}
 	if err := problems.WriteText(&bytes.Buffer{}, sources(text), diag.Style{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkFirstBroken wants of text that is no YAML the line with which it fails as a whole does, and without which it does not.
+func checkFirstBroken(t *testing.T, text []byte) {
+	t.Helper()
+	d, problems := newDocument("x", text)
+	_, whole := readYAML(strings.NewReader(d.Text))
+	if whole == nil || len(problems) == 0 || problems[0].Rule != "yaml" {
+		return
+	}
+	fails := func(n int) bool {
+		_, err := readYAML(strings.NewReader(strings.Join(d.lines[:n], "\n") + "\n"))
+		return err != nil && err.Error() == whole.Error()
+	}
+	if n := d.firstBroken(whole); n < len(d.lines) && !fails(n) || n > 1 && fails(n-1) {
+		t.Errorf("line %d of %q is not where this begins: %v", n, d.Text, whole)
 	}
 }
 

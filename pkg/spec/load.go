@@ -164,7 +164,7 @@ func parse(file string, text []byte, shape func() shape, into any) (*Document, d
 	}
 	problems = append(problems, shape().check(doc)...)
 	if err := decode(doc.root, into); err != nil && !problems.Invalid() {
-		problems = append(problems, doc.syntax(err))
+		problems = append(problems, doc.undecoded(err))
 	}
 	return doc, problems
 }

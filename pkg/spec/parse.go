@@ -2,10 +2,7 @@ package spec
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -59,7 +56,7 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 		problems[0].Span = d.offset(at, at+1)
 		return d, problems
 	}
-	root, err := readYAML(d.Text)
+	root, err := readYAML(strings.NewReader(d.Text))
 	if err != nil {
 		return d, append(problems, d.syntax(err))
 	}
@@ -123,63 +120,6 @@ func tooDeep(text string) int {
 		}
 	}
 	return -1
-}
-
-var errDocuments = errors.New("the file holds several YAML documents, expected one")
-
-// readYAML answers the root value, nil for an empty file. The library's panics are errors.
-func readYAML(text string) (root *yaml.Node, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("yaml: %v", r)
-		}
-	}()
-	decoder := yaml.NewDecoder(strings.NewReader(text))
-	var first, second yaml.Node
-	switch err := decoder.Decode(&first); {
-	case errors.Is(err, io.EOF):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	if err := decoder.Decode(&second); err == nil {
-		return nil, fmt.Errorf("yaml: line %d: %w", second.Line, errDocuments)
-	} else if !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	root = first.Content[0]
-	if root.Tag == "!!null" {
-		return nil, nil
-	}
-	return root, nil
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n\s*)?line (\d+): `)
-
-// yamlParser matches the errors for which the library counts lines from 0: those of its parser, not of its scanner. On the first line it names none.
-var yamlParser = regexp.MustCompile(`^(did not find expected (<|node content|'-' indicator|key$|',' or)|found (incompatible YAML|undefined tag|duplicate))`)
-
-// syntax turns an error of the YAML library into a problem; it knows the line only.
-func (d *Document) syntax(err error) diag.Problem {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		message = strings.TrimPrefix(err.Error(), m[0])
-		if yamlParser.MatchString(message) {
-			line = min(line+1, len(d.lines))
-		}
-	}
-	text := d.Line(line)
-	col := len(text) - len(strings.TrimLeft(text, " \t")) + 1
-	p := diag.Problem{Span: diag.Span{Pos: diag.Pos{File: d.File, Line: line, Col: col}, Len: max(1, utf8.RuneCountInString(strings.TrimSpace(text)))}, Severity: diag.Error, Rule: "yaml", Message: "not YAML: " + message}
-	switch {
-	case errors.Is(err, errDocuments):
-		p.Rule, p.Message, p.Hint = "documents", errDocuments.Error(), "one file is one experiment: split it"
-	case strings.Contains(text, "\t"):
-		p.Hint = "YAML is indented with spaces, and this line has a tab"
-	}
-	return p
 }
 
 // checkNodes walks everything that was read. The depth is bounded by the walk itself.
