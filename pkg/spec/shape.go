@@ -148,6 +148,7 @@ var patterns = map[string]string{
 	"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$": "a DNS label: lower-case letters, digits and dashes, at most 63",
 	"^[A-Za-z_][A-Za-z0-9_]*$":             "the name of an environment variable",
 	"^/":                                   "a path that begins with /",
+	"^[a-z0-9][a-z0-9_-]*$":                "the name of a Compose project: lower-case letters, digits, dashes and underscores, and a letter or digit first",
 }
 
 func nameOf(pointer string) string {
