@@ -59,7 +59,7 @@ func sameProblems(a, b diag.List) bool {
 // checkPlaces wants each problem inside of the file: on a line that it has, at most one column behind the line's end.
 func checkPlaces(t *testing.T, text []byte, problems diag.List) {
 	t.Helper()
-	d, _ := newDocument("x", text)
+	d, _ := newDocument("x", text, experimentForm)
 	for _, p := range problems {
 		if p.Line == 0 && p.Col == 0 {
 			continue // about the file as a whole
@@ -80,7 +80,7 @@ func checkPlaces(t *testing.T, text []byte, problems diag.List) {
 // checkFirstBroken wants of text that is no YAML the line with which it fails as a whole does, and without which it does not.
 func checkFirstBroken(t *testing.T, text []byte) {
 	t.Helper()
-	d, problems := newDocument("x", text)
+	d, problems := newDocument("x", text, experimentForm)
 	_, whole := readYAML(strings.NewReader(d.Text))
 	if whole == nil || len(problems) == 0 || problems[0].Rule != "yaml" {
 		return
@@ -112,7 +112,7 @@ func FuzzInside(f *testing.F) {
 			return
 		}
 		w.put("\nafter: x\n")
-		d, problems := newDocument("x.yaml", []byte(w.text.String()))
+		d, problems := newDocument("x.yaml", []byte(w.text.String()), experimentForm)
 		if problems.Invalid() {
 			t.Fatalf("the test writes wrong YAML: %v\n%s", problems, w.text.String())
 		}

@@ -100,7 +100,7 @@ func cause(err error) string {
 // ParseExperiment reads and checks one experiment; file names it in the problems. With an error among them there is no experiment.
 func ParseExperiment(file string, text []byte) (*Experiment, diag.List) {
 	e := &Experiment{}
-	doc, problems := parse(file, text, experimentShape, e)
+	doc, problems := parse(file, text, experimentForm, e)
 	if doc.root == nil {
 		return nil, problems
 	}
@@ -143,7 +143,7 @@ func LoadConfig(file string) (*Config, diag.List) {
 // ParseConfig reads and checks the text of a chaos.yaml.
 func ParseConfig(file string, text []byte) (*Config, diag.List) {
 	c := &Config{}
-	doc, problems := parse(file, text, configShape, c)
+	doc, problems := parse(file, text, configForm, c)
 	if doc.root == nil {
 		return nil, problems
 	}
@@ -156,13 +156,13 @@ func ParseConfig(file string, text []byte) (*Config, diag.List) {
 }
 
 // parse goes from text to a decoded value: YAML, then the schema, then the decoding, which cannot fail on what the schema let through.
-func parse(file string, text []byte, shape func() shape, into any) (*Document, diag.List) {
-	doc, problems := newDocument(file, text)
+func parse(file string, text []byte, kind form, into any) (*Document, diag.List) {
+	doc, problems := newDocument(file, text, kind)
 	if problems.Invalid() {
 		doc.root = nil
 		return doc, bounded(file, problems)
 	}
-	problems = append(problems, shape().check(doc)...)
+	problems = append(problems, kind.shape().check(doc)...)
 	if err := decode(doc.root, into); err != nil && !problems.Invalid() {
 		problems = append(problems, doc.undecoded(err))
 	}

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func bounded(file string, problems diag.List) diag.List {
 }
 
 // newDocument reads the text of a file into nodes. Nothing that could surprise a reviewer gets through: no second document, no doubled keys, no anchors.
-func newDocument(file string, text []byte) (*Document, diag.List) {
+func newDocument(file string, text []byte, kind form) (*Document, diag.List) {
 	d := &Document{File: file}
 	problems := diag.List{}
 	add := func(rule, format string, args ...any) {
@@ -57,10 +58,12 @@ func newDocument(file string, text []byte) (*Document, diag.List) {
 		return d, problems
 	}
 	root, err := readYAML(strings.NewReader(d.Text))
-	if err != nil {
+	switch {
+	case errors.Is(err, errDocuments):
+		return d, append(problems, d.documents(err, kind.several))
+	case err != nil:
 		return d, append(problems, d.syntax(err))
-	}
-	if root == nil {
+	case root == nil:
 		add("empty", "the file is empty")
 		return d, problems
 	}

@@ -13,7 +13,7 @@ func Rules() []Rule {
 		{"control-character", "No control characters, and none that turn the order of a text: what is approved is what is read."},
 		{"line-break", "Lines end with a newline, or a carriage return and a newline; YAML knows others, which editors do not show."},
 		{"yaml", "A file is well-formed YAML."},
-		{"documents", "One file is one experiment."},
+		{"documents", "One file is one experiment, and chaos.yaml is one document."},
 		{"empty", "A file is not empty."},
 		{"nesting", "Values are nested at most 100 deep."},
 		{"mapping-size", "A mapping has at most 1000 keys."},

@@ -21,10 +21,15 @@ type shape struct {
 	written  map[string]any
 }
 
-// The schemas are compiled once, when the first file is checked.
+// form is what a kind of file has to look like.
+type form struct {
+	shape   func() shape // compiled once, when the first file is checked
+	several string       // the hint for a file that holds several documents
+}
+
 var (
-	experimentShape = sync.OnceValue(func() shape { return newShape(schema.Experiment) })
-	configShape     = sync.OnceValue(func() shape { return newShape(schema.Config) })
+	experimentForm = form{sync.OnceValue(func() shape { return newShape(schema.Experiment) }), "one file is one experiment: split it"}
+	configForm     = form{sync.OnceValue(func() shape { return newShape(schema.Config) }), "one chaos.yaml is one document: put all environments under one environments key"}
 )
 
 // newShape panics on a schema that does not compile: it is part of the program, and the tests compile it.

@@ -6,7 +6,7 @@ import (
 )
 
 func TestEveryPatternHasWords(t *testing.T) {
-	for name, s := range map[string]shape{"experiment": experimentShape(), "config": configShape()} {
+	for name, s := range map[string]shape{"experiment": experimentForm.shape(), "config": configForm.shape()} {
 		found := patternsIn(s.written)
 		if len(found) == 0 {
 			t.Errorf("%s: no pattern was found", name)

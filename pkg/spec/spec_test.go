@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the expected files anew")
 
 // sources answers lines of files as the loader has read them.
 func sources(text []byte) diag.Source {
-	d, _ := newDocument("x", text)
+	d, _ := newDocument("x", text, experimentForm)
 	return func(_ string, n int) string { return d.Line(n) }
 }
 
@@ -198,6 +198,18 @@ func TestConfig(t *testing.T) {
 	for _, want := range []string{"5:value", "7:quantity", "7:unknown-service", "7:promql", "7:unknown-database", "8:missing-key", "9:unknown-service"} {
 		if !strings.Contains(strings.Join(rules, " "), want) {
 			t.Errorf("no %s in %v", want, rules)
+		}
+	}
+}
+
+// A chaos.yaml is not split: all that it says belongs together.
+func TestSeveralDocuments(t *testing.T) {
+	text := []byte("apiVersion: chaos/v1\n---\napiVersion: chaos/v1\n")
+	_, ofConfig := ParseConfig("chaos.yaml", text)
+	_, ofExperiment := ParseExperiment("x.yaml", text)
+	for want, problems := range map[string]diag.List{"put all environments under one environments key": ofConfig, "one file is one experiment: split it": ofExperiment} {
+		if len(problems) != 1 || problems[0].Rule != "documents" || problems[0].Line != 2 || !strings.Contains(problems[0].Hint, want) {
+			t.Errorf("got %v, want the hint %q", problems, want)
 		}
 	}
 }

@@ -76,13 +76,15 @@ func (d *Document) undecoded(err error) diag.Problem {
 	return d.notYAML(min(max(1, line), len(d.lines)), message)
 }
 
-// syntax turns an error of readYAML into a problem: at the line that it is about, or, of what is not closed, at the line where it opens.
+// documents turns errDocuments into a problem.
+func (d *Document) documents(err error, hint string) diag.Problem {
+	p := d.undecoded(err)
+	p.Rule, p.Message, p.Hint = "documents", errDocuments.Error(), hint
+	return p
+}
+
+// syntax turns another error of readYAML into a problem: at the line that it is about, or, of what is not closed, at the line where it opens.
 func (d *Document) syntax(err error) diag.Problem {
-	if errors.Is(err, errDocuments) {
-		p := d.undecoded(err)
-		p.Rule, p.Message, p.Hint = "documents", errDocuments.Error(), "one file is one experiment: split it"
-		return p
-	}
 	_, message := named(err)
 	line, hint := d.begun(), ""
 	switch {
