@@ -16,5 +16,5 @@ func (l List) WriteJSON(w io.Writer) error {
 		FormatVersion string `json:"format_version"`
 		Valid         bool   `json:"valid"`
 		Problems      List   `json:"problems"`
-	}{FormatVersion, !l.Invalid(), append(List{}, l.Sorted()...)})
+	}{FormatVersion, !l.Invalid(), append(List{}, l.shown()...)})
 }

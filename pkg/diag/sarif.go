@@ -61,7 +61,7 @@ func (l List) WriteSARIF(w io.Writer, version string) error {
 	driver := sarifDriver{Name: "chaos", Version: version, Rules: []sarifRule{}}
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	known := map[string]bool{}
-	for _, p := range l.Sorted() {
+	for _, p := range l.shown() {
 		if !known[p.Rule] {
 			known[p.Rule] = true
 			driver.Rules = append(driver.Rules, sarifRule{p.Rule})

@@ -27,10 +27,11 @@ func (l List) WriteText(w io.Writer, source Source, style Style) error {
 		return nil
 	}
 	var b strings.Builder
-	for _, p := range l.Sorted() {
+	shown := l.shown()
+	for _, p := range shown {
 		p.write(&b, source, style)
 	}
-	fmt.Fprintln(&b, l.Summary())
+	fmt.Fprintln(&b, shown.Summary())
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -72,7 +72,7 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	b.plan.Places, b.plan.Ready = b.places(), b.ready(b.services())
 	b.plan.Alone, b.plan.Shared = b.alone(), b.shared()
 	if b.problems.Invalid() {
-		return nil, b.problems
+		return nil, b.problems.Bounded()
 	}
 	b.schedule()
 	b.apart()
@@ -80,9 +80,9 @@ func Build(e *spec.Experiment, site Site) (*Plan, diag.List) {
 	b.feasible()
 	b.sendable()
 	if b.problems.Invalid() {
-		return nil, b.problems
+		return nil, b.problems.Bounded()
 	}
-	return &b.plan, b.problems
+	return &b.plan, b.problems.Bounded()
 }
 
 // builder decides one plan.

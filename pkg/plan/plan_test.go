@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"chaosgate/pkg/diag"
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/spec"
 	"chaosgate/pkg/target"
@@ -521,5 +522,19 @@ func TestALookWaitsNoLongerThanItsPhase(t *testing.T) {
 		if got := time.Duration(p.Steps[1].Check.Timeout); got != c.timeout {
 			t.Errorf("%s: it waits %v, want %v", name, got, c.timeout)
 		}
+	}
+}
+
+// A plan says no more than anybody reads: each of fifty combinations of a matrix could say thousands of things.
+func TestAPlanHasNoMoreProblemsThanAreShown(t *testing.T) {
+	var with strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&with, ", p%d: 1s", i)
+	}
+	text := "apiVersion: chaos/v1\nname: many\nsteadyState:\n  - {id: up, http: {service: service-a, path: /}, expect: {status: 200}}\nsteps:\n" +
+		"  - {id: slow, fault: network.latency, target: {service: service-a, to: service-b}, duration: 5s, with: {delay: 1s" + with.String() + "}}\n"
+	p, problems := Build(load(t, text), site())
+	if p != nil || len(problems) != diag.MaxProblems+1 || !problems.Invalid() {
+		t.Errorf("got %d problems", len(problems))
 	}
 }

@@ -17,6 +17,7 @@ import (
 type checker struct {
 	e        *Experiment
 	problems diag.List
+	warnings diag.List
 	ids      map[string]string // id -> pointer of the step
 	steady   []string
 	faults   map[string]*Step
@@ -33,7 +34,7 @@ func checkExperiment(e *Experiment) diag.List {
 	c.graph()
 	c.unused()
 	c.secrets(e.Doc.root, "", "")
-	return c.problems
+	return append(c.problems, c.warnings...)
 }
 
 func (c *checker) each(list string, steps []Step, check func(string, *Step)) {
@@ -45,14 +46,14 @@ func (c *checker) each(list string, steps []Step, check func(string, *Step)) {
 // meant is a suggestion, as long as problems are still kept; among thousands of names there is none.
 func (c *checker) meant(found string, choices []string) string {
 	const many = 1000
-	if len(c.problems) > maxProblems || len(choices) > many {
+	if len(c.problems) > diag.MaxProblems || len(choices) > many {
 		return ""
 	}
 	return diag.DidYouMean(found, choices)
 }
 
 func (c *checker) at(span diag.Span, rule, hint, format string, args ...any) {
-	if len(c.problems) > maxProblems {
+	if len(c.problems) > diag.MaxProblems {
 		return
 	}
 	c.problems = append(c.problems, diag.Problem{Span: span, Severity: diag.Error, Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})
@@ -66,11 +67,9 @@ func (c *checker) value(pointer, rule, hint, format string, args ...any) {
 	c.at(c.e.Doc.Value(pointer), rule, hint, format, args...)
 }
 
+// warn keeps all warnings, of which there are hardly more than keys: none takes the room of an error.
 func (c *checker) warn(pointer, rule, format string, args ...any) {
-	if len(c.problems) <= maxProblems {
-		c.key(pointer, rule, "", format, args...)
-		c.problems[len(c.problems)-1].Severity = diag.Warning
-	}
+	c.warnings = append(c.warnings, diag.Problem{Span: c.e.Doc.Key(pointer), Severity: diag.Warning, Rule: rule, Message: fmt.Sprintf(format, args...)})
 }
 
 // declare learns all ids first, as steps may name ones that come later.

@@ -105,7 +105,7 @@ func ParseExperiment(file string, text []byte) (*Experiment, diag.List) {
 		return nil, problems
 	}
 	e.Doc = doc
-	problems = bounded(file, with(problems, func() diag.List { return checkExperiment(e) }))
+	problems = with(problems, func() diag.List { return checkExperiment(e) }).Bounded()
 	if problems.Invalid() {
 		return nil, problems
 	}
@@ -148,7 +148,7 @@ func ParseConfig(file string, text []byte) (*Config, diag.List) {
 		return nil, problems
 	}
 	c.Doc = doc
-	problems = bounded(file, with(problems, func() diag.List { return checkConfig(c) }))
+	problems = with(problems, func() diag.List { return checkConfig(c) }).Bounded()
 	if problems.Invalid() {
 		return nil, problems
 	}
@@ -160,7 +160,7 @@ func parse(file string, text []byte, kind form, into any) (*Document, diag.List)
 	doc, problems := newDocument(file, text, kind)
 	if problems.Invalid() {
 		doc.root = nil
-		return doc, bounded(file, problems)
+		return doc, problems.Bounded()
 	}
 	problems = append(problems, kind.shape().check(doc)...)
 	if err := decode(doc.root, into); err != nil && !problems.Invalid() {

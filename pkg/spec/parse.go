@@ -14,22 +14,12 @@ import (
 	"chaosgate/pkg/diag"
 )
 
-// The limits of a file, which a person reads in a review, and of what is said about it, which a person reads too.
+// The limits of a file, which a person reads in a review.
 const (
-	maxFile     = 1 << 20
-	maxDepth    = 100
-	maxKeys     = 1000 // of one mapping
-	maxProblems = 100
+	maxFile  = 1 << 20
+	maxDepth = 100
+	maxKeys  = 1000 // of one mapping
 )
-
-// bounded cuts a list of problems after the first maxProblems and says so.
-func bounded(file string, problems diag.List) diag.List {
-	if len(problems) <= maxProblems {
-		return problems
-	}
-	return append(problems[:maxProblems:maxProblems], diag.Problem{Span: diag.Span{Pos: diag.Pos{File: file}}, Severity: diag.Error, Rule: "too-many-problems",
-		Message: fmt.Sprintf("there are more than %d problems; the first ones are shown", maxProblems)})
-}
 
 // newDocument reads the text of a file into nodes. Nothing that could surprise a reviewer gets through: no second document, no doubled keys, no anchors.
 func newDocument(file string, text []byte, kind form) (*Document, diag.List) {
@@ -139,7 +129,7 @@ type nodeCheck struct {
 }
 
 func (c *nodeCheck) add(n *yaml.Node, rule, hint, format string, args ...any) {
-	if len(c.problems) > maxProblems {
+	if len(c.problems) > diag.MaxProblems {
 		return
 	}
 	c.problems = append(c.problems, diag.Problem{Span: c.d.span(n), Severity: diag.Error, Rule: rule, Hint: hint, Message: fmt.Sprintf(format, args...)})

@@ -194,7 +194,7 @@ func (s shape) unknownKeys(d *Document, at string, holder map[string]any) diag.L
 		if _, ok := properties[key.Value]; ok || n.Kind != yaml.MappingNode {
 			continue
 		}
-		if len(problems) > maxProblems {
+		if len(problems) > diag.MaxProblems {
 			break
 		}
 		hint := diag.DidYouMean(key.Value, known)

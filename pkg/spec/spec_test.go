@@ -161,7 +161,7 @@ func TestLargeFilesFullOfProblems(t *testing.T) {
 	} {
 		began := time.Now()
 		e, problems := ParseExperiment(name, []byte(text))
-		if e != nil || len(problems) == 0 || len(problems) > maxProblems+1 {
+		if e != nil || len(problems) == 0 || len(problems) > diag.MaxProblems+1 {
 			t.Errorf("%s: %d problems", name, len(problems))
 		}
 		t.Logf("%s: %d bytes, %d problems, %v", name, len(text), len(problems), time.Since(began).Round(time.Millisecond))
@@ -170,6 +170,26 @@ func TestLargeFilesFullOfProblems(t *testing.T) {
 	runtime.ReadMemStats(&m)
 	if m.Sys > 400<<20 { // all of them in one process; one alone is well below 200 MB
 		t.Errorf("%d MB were taken from the system", m.Sys>>20)
+	}
+}
+
+// Warnings make nothing invalid, however many they are, and hide no error.
+func TestManyWarnings(t *testing.T) {
+	least, err := os.ReadFile("testdata/good/least.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(least) + "thresholds:\n"
+	for i := range 300 {
+		text += fmt.Sprintf("  unused%d: 1s\n", i)
+	}
+	e, problems := ParseExperiment("x.yaml", []byte(text))
+	if e == nil || len(problems) != diag.MaxProblems+1 {
+		t.Errorf("got %d problems and the experiment %v", len(problems), e)
+	}
+	e, problems = ParseExperiment("x.yaml", []byte(text+"title: ${secret.token}\n"))
+	if e != nil || !problems.Invalid() {
+		t.Errorf("the secret in the title was taken: %v", problems)
 	}
 }
 
