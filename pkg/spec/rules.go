@@ -34,7 +34,7 @@ func Rules() []Rule {
 		{"unknown-threshold", "A $name is one of the thresholds."},
 		{"unknown-database", "A database whose signals are named is one of the service's databases."},
 		{"unknown-service", "A service that is named in chaos.yaml exists there."},
-		{"unused", "A threshold or matrix value that nothing uses is probably a typo elsewhere."},
+		{"unused", "*Warning:* a threshold or matrix value that nothing uses is probably a typo elsewhere."},
 		{"step-kind", "A step is exactly one thing."},
 		{"misplaced-key", "A key goes with the kind of its step."},
 		{"during", "Only a fault with a duration has a phase that something can be during."},
@@ -47,6 +47,6 @@ func Rules() []Rule {
 		{"regexp", "A regular expression compiles, and has at most 1000 characters."},
 		{"matrix", "A matrix makes at most 50 experiments, each with a name of its own, of values that exist."},
 		{"secret", "A secret is one of chaos.yaml, and stands only where it is used and never shown."},
-		{"no-fault", "An experiment without a fault shows nothing."},
+		{"no-fault", "*Warning:* an experiment without a fault shows nothing."},
 	}
 }

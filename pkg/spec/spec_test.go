@@ -87,6 +87,9 @@ func TestEveryRuleHasABadFile(t *testing.T) {
 			if rule(p.Rule) == "" {
 				t.Errorf("%s: the rule %s is not in the list of rules", file, p.Rule)
 			}
+			if marked := strings.HasPrefix(rule(p.Rule), "*Warning:*"); marked != (p.Severity == diag.Warning) {
+				t.Errorf("%s: the rule %s makes a problem of severity %s, and is marked as a warning: %v", file, p.Rule, p.Severity, marked)
+			}
 		}
 	}
 	elsewhere := map[string]bool{"read": true, "file-size": true, "duplicate-name": true, "unknown-service": true, "unknown-database": true, "too-many-problems": true, "mapping-size": true, "schema": true}
