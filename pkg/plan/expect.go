@@ -18,6 +18,9 @@ func (b *builder) expect(pointer string, c Check, x *spec.Expect) []Expect {
 	}
 	add("value", Min, "min", x.Min)
 	add("value", Max, "max", x.Max)
+	if len(all) == 2 {
+		b.order(pointer+"/max", all[0], all[1])
+	}
 	add("value", Equals, "equals", x.Equals)
 	add("value", MaxIncrease, "maxIncrease", x.MaxIncrease)
 	add("value", MaxDecrease, "maxDecrease", x.MaxDecrease)
@@ -27,6 +30,7 @@ func (b *builder) expect(pointer string, c Check, x *spec.Expect) []Expect {
 	if len(x.Between) == 2 {
 		low := b.limit(pointer+"/between/0", c, "value", Between, x.Between[0])
 		high := b.limit(pointer+"/between/1", c, "value", Between, x.Between[1])
+		b.order(pointer+"/between", low, high)
 		low.High, low.Written = high.Limit, low.Written+" to "+high.Written
 		all = append(all, low)
 	}
@@ -65,7 +69,8 @@ func (b *builder) limit(pointer string, c Check, on string, op Op, text string) 
 	case on != "value":
 		want, fixed = quantity.None, true
 	}
-	bareRatio := want == quantity.Percent && q.Unit == quantity.None && on == "value" && (op == Min || op == Max || op == Equals || op == Between)
+	ratio := want == quantity.Percent && (op == Min || op == Max || op == Equals || op == Between)
+	bareRatio := ratio && q.Unit == quantity.None
 	if fixed && q.Unit != want && !bareRatio {
 		_, err := quantity.ParseAs(literal, want)
 		b.value(pointer, "dimension", "", "%s: %v", from(threshold, override), err)
@@ -73,7 +78,33 @@ func (b *builder) limit(pointer string, c Check, on string, op Op, text string) 
 	if bareRatio {
 		e.Unit = quantity.Percent
 	}
+	if ratio && e.Unit == quantity.Percent {
+		b.whole(pointer, from(threshold, override), q)
+	}
 	return e
+}
+
+// whole refuses a limit of a ratio that is more than all: what is compared with it always holds, or never does.
+func (b *builder) whole(pointer, what string, q quantity.Quantity) {
+	if q.Value <= 1 {
+		return
+	}
+	found, hint := q.Text, ""
+	if q.Unit == quantity.None {
+		found += ", which is " + quantity.Format(q.Value, quantity.Percent)
+	}
+	if q.Unit == quantity.None && q.Value <= 100 {
+		hint = "did you mean " + q.Text + "%?"
+	}
+	b.value(pointer, "quantity", hint, "%s: found %s, expected at most 100%%, as a ratio is a part of a whole", what, found)
+}
+
+// order refuses limits between which nothing lies. Of those in the file spec has said so; the environment can put others in their place.
+func (b *builder) order(pointer string, low, high Expect) {
+	if low.Unit == high.Unit && low.Limit > high.Limit {
+		b.value(pointer, "value", "", "%s is more than %s in environment %s, so nothing lies between them",
+			quantity.Format(low.Limit, low.Unit), quantity.Format(high.Limit, high.Unit), b.site.Name)
+	}
 }
 
 func from(threshold, override string) string {

@@ -202,10 +202,9 @@ func (c *checker) expect(pointer, kind string, s *Step) {
 			c.key(at+"/"+key, "misplaced-key", "", "%s does not go with %s, which has %s", key, kind, strings.Join(expects[kind], ", "))
 		}
 	}
-	for key, text := range map[string]string{"min": x.Min, "max": x.Max, "equals": x.Equals} {
-		c.limit(at+"/"+key, text)
-	}
-	c.between(at, x.Between)
+	c.limit(at+"/equals", x.Equals)
+	c.between(at+"/max", []string{at + "/min", at + "/max"}, x.Min, x.Max)
+	c.between(at+"/between", []string{at + "/between/0", at + "/between/1"}, x.Between...)
 	c.quantity(at+"/maxIncrease", x.MaxIncrease, quantity.Percent)
 	c.quantity(at+"/maxDecrease", x.MaxDecrease, quantity.Percent)
 	if change := x.MaxIncrease != "" || x.MaxDecrease != ""; change != (s.Baseline != "") && kind != "check" {
@@ -223,15 +222,16 @@ func (c *checker) expect(pointer, kind string, s *Step) {
 
 var statusText = regexp.MustCompile(`^([1-5][0-9][0-9]|[1-5]xx|\$\{matrix\..*)$`)
 
-func (c *checker) between(at string, limits []string) {
+// between checks limits of which the first is the lower one, each at its place, and that something lies between them.
+func (c *checker) between(pointer string, places []string, limits ...string) {
 	var found []quantity.Quantity
-	for i, text := range limits {
-		if q, ok := c.limit(at+"/between/"+strconv.Itoa(i), text); ok {
+	for i, text := range limits[:min(len(limits), len(places))] {
+		if q, ok := c.limit(places[i], text); ok {
 			found = append(found, q)
 		}
 	}
 	if len(found) == 2 && found[0].Value > found[1].Value {
-		c.value(at+"/between", "value", "swap them", "%s is more than %s, so nothing lies between them", limits[0], limits[1])
+		c.value(pointer, "value", "swap them", "%s is more than %s, so nothing lies between them", limits[0], limits[1])
 	}
 }
 
