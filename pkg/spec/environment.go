@@ -14,6 +14,7 @@ import (
 func checkConfig(c *Config) diag.List {
 	k := &configChecker{doc: c.Doc, known: c.Secrets}
 	k.secrets(c)
+	k.policy(c)
 	for _, name := range c.Environments.Names {
 		k.environment("/environments/"+Escape(name), c.Environments.ByName[name])
 	}

@@ -9,7 +9,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"chaosgate/pkg/diag"
-	"chaosgate/pkg/quantity"
 )
 
 // secretUse is a reference to a secret, or the beginning of one.
@@ -48,20 +47,10 @@ func (c *checker) secrets(n *yaml.Node, key, holder string) {
 
 // secrets checks that the services which may be sent a secret exist somewhere.
 func (k *configChecker) secrets(c *Config) {
-	var services []string
-	for _, e := range c.Environments.ByName {
-		services = slices.AppendSeq(services, maps.Keys(e.Services))
-	}
-	slices.Sort(services)
+	services := servicesOf(c)
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		for i, service := range c.Secrets[name].SendTo {
-			if !slices.Contains(services, service) {
-				k.add("/secrets/"+Escape(name)+"/sendTo/"+strconv.Itoa(i), "unknown-service", diag.DidYouMean(service, services), "no environment has a service %q", service)
-			}
-		}
+		k.somewhere("/secrets/"+Escape(name)+"/sendTo", c.Secrets[name].SendTo, services)
 	}
-	k.quantity("/policy/timeout", c.Policy.Timeout, quantity.Time)
-	k.quantity("/policy/rate", c.Policy.Rate, quantity.Rate)
 }
 
 // secretsOf checks where a service uses secrets: everybody on the machine can read a command line.
