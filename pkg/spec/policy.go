@@ -12,6 +12,9 @@ import (
 // policy checks that what it says is of something: a service that is misspelt would be protected by nobody.
 func (k *configChecker) policy(c *Config) {
 	k.somewhere("/policy/services/deny", c.Policy.Services.Deny, append(servicesOf(c), hostsOf(c)...))
+	if c.Policy.Faults != nil && len(c.Policy.Faults) == 0 {
+		k.add("/policy/faults", "empty-value", "leave it out to allow all, or name what may be done", "faults of the policy is empty, expected at least one entry")
+	}
 	k.quantity("/policy/timeout", c.Policy.Timeout, quantity.Time)
 	k.quantity("/policy/rate", c.Policy.Rate, quantity.Rate)
 }

@@ -38,3 +38,14 @@ policy:
 		}
 	}
 }
+
+// An empty list of what is allowed would allow everything.
+func TestAPolicyThatAllowsNothing(t *testing.T) {
+	const text = "apiVersion: chaos/v1\nenvironments: {e: {target: process, services: {shop: {command: [x], ports: {http: 1}}}}}\npolicy: {%s}\n"
+	for policy, want := range map[string]int{"faults: []": 1, "faults: [network.*]": 0, "exec: false": 0, "services: {deny: []}": 0} {
+		_, problems := ParseConfig("chaos.yaml", fmt.Appendf(nil, text, policy))
+		if len(problems) != want || want == 1 && (problems[0].Rule != "empty-value" || problems[0].Line != 3) {
+			t.Errorf("%s: got %+v", policy, problems)
+		}
+	}
+}
