@@ -27,7 +27,7 @@ steps:
 
 const (
 	plainCheck = `{id: up, http: {service: front, path: /health}, expect: {status: 200}}`
-	plainStep  = `{id: slow, fault: network.latency, target: {service: front, to: back}, with: {delay: 20ms}, duration: 300ms}`
+	plainStep  = `{id: fuller, fault: memory.stress, target: {service: front}, with: {size: 1MiB}, duration: 300ms}`
 )
 
 // hostileCase is a file that a stranger might send. All of them must leave the world outside of the project as it is; says is what the command says of it.
@@ -89,6 +89,7 @@ func hostileCases() []hostileCase {
 		{"action", step(`{id: act, action: {exec: {command: [touch, pwned]}}}`), 3, "running commands is not allowed"},
 		{"denied fault", fault(`fault: service.kill, target: {service: front}`), 3, "does not allow service.kill"},
 		{"denied service", fault(`fault: network.latency, target: {service: back}, with: {delay: 1ms}`), 3, "does not allow to hit back"},
+		{"denied service through a link", fault(`fault: network.latency, target: {service: front, to: back}, with: {delay: 1ms}`), 3, "does not allow to hit back, which is an end of a link"},
 		{"another service", fault(`fault: network.latency, target: {service: prod}, with: {delay: 1ms}`), 3, `no service "prod"`},
 		{"another database", fault(`fault: db.lock, target: {service: front, database: /etc/passwd}`), 3, `no database "/etc/passwd"`},
 		{"all memory", fault(`fault: memory.stress, target: {service: front}, with: {size: 1000TiB}`), 5, "to spare"},

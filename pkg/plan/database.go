@@ -61,7 +61,7 @@ func (b *builder) engine(step string, kind fault.Kind, s *spec.Step, p place) {
 
 // mayHitServer refuses a database whose server is a service that the policy lets nobody hit.
 func (b *builder) mayHitServer(step, text string) {
-	if at, _ := spec.ParseServer(text); slices.Contains(b.site.Policy.Services.Deny, at.Host) {
+	if at, _ := spec.ParseServer(text); b.denied(at.Host) {
 		b.key(step+"/target", "policy", "", "the policy in chaos.yaml does not allow to hit %s, where the database is", at.Host)
 	}
 }

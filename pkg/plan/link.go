@@ -57,6 +57,37 @@ func (b *builder) linked(pointer string, f *Fault) {
 	}
 }
 
+// sparesDenied refuses a fault on a link of which an end that is not selected is denied: it acts on that service's connections, and in its network as well.
+func (b *builder) sparesDenied(pointer string, f *Fault) {
+	var ends, others []string
+	for _, l := range b.linksOf(f) {
+		switch {
+		case b.denied(l.From) && !slices.Contains(f.mayHit(), l.From):
+			ends = append(ends, l.From)
+		case b.denied(l.To) && !slices.Contains(f.mayHit(), l.To):
+			ends = append(ends, l.To)
+		case slices.Contains(f.mayHit(), l.From):
+			others = append(others, l.To)
+		}
+	}
+	at, hint := pointer+"/to", ""
+	if f.To == "" {
+		at = pointer + "/service"
+	}
+	if f.To == "" && len(others) > 0 && len(f.mayHit()) == 1 {
+		hint = "name another end, with to"
+	}
+	slices.Sort(ends)
+	for _, name := range slices.Compact(ends) {
+		b.value(at, "policy", hint, "the policy in chaos.yaml does not allow to hit %s, which is an end of a link that %s acts on", name, f.Kind)
+	}
+}
+
+// denied says whether the policy lets nobody hit a service, or the host of a database.
+func (b *builder) denied(name string) bool {
+	return slices.Contains(b.site.Policy.Services.Deny, name)
+}
+
 const textUnproven = "a fault on a link is proven by a request over it, and %s has no port named %s"
 
 // provable hints at what makes a fault on a link to a service without HTTP one that can be proven.

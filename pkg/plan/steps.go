@@ -67,6 +67,9 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 	if f.Port != "" {
 		b.port(pointer+"/target/port", kind, f)
 	}
+	if kind.Link {
+		b.sparesDenied(pointer+"/target", f)
+	}
 	b.database(pointer, kind, s)
 	with := map[string]string{}
 	for name, text := range s.With {
@@ -135,7 +138,7 @@ func (b *builder) selection(pointer string, s *spec.Step) target.Selection {
 			at += "/" + strconv.Itoa(i)
 		}
 		known = b.service(at, name) && known
-		if slices.Contains(b.site.Policy.Services.Deny, name) {
+		if b.denied(name) {
 			b.value(at, "policy", "", "the policy in chaos.yaml does not allow to hit %s", name)
 		}
 	}
