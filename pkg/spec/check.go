@@ -29,6 +29,7 @@ func checkExperiment(e *Experiment) diag.List {
 	c.declare()
 	c.head()
 	c.each("/steadyState", e.SteadyState, c.steadyCheck)
+	c.steadyDecides()
 	c.each("/steps", e.Steps, c.step)
 	c.each("/abortWhen", e.AbortWhen, c.abort)
 	c.graph()
@@ -120,6 +121,15 @@ func (c *checker) head() {
 	c.matrix()
 	if len(c.faults) == 0 {
 		c.warn("/steps", "no-fault", "no step is a fault, so nothing is injected")
+	}
+}
+
+// steadyDecides checks that a system which does not work keeps the faults from being injected.
+func (c *checker) steadyDecides() {
+	decides := func(s Step) bool { return s.Required == nil || *s.Required }
+	if len(c.e.SteadyState) > 0 && !slices.ContainsFunc(c.e.SteadyState, decides) {
+		c.key("/steadyState", "steady-state", "remove required: false from one of them",
+			"no check of the steady state decides, as all have required: false: faults would be injected into a system that does not work")
 	}
 }
 

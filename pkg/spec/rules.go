@@ -47,6 +47,7 @@ func Rules() []Rule {
 		{"regexp", "A regular expression compiles, and has at most 1000 characters."},
 		{"matrix", "A matrix makes at most 50 experiments, each with a name of its own, of values that exist."},
 		{"secret", "A secret is one of chaos.yaml, and stands only where it is used and never shown."},
+		{"steady-state", "At least one check of the steady state is required."},
 		{"no-fault", "*Warning:* an experiment without a fault shows nothing."},
 	}
 }
