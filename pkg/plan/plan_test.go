@@ -253,7 +253,7 @@ func TestWhatAPlanRefuses(t *testing.T) {
 		"parameter range":                        {site(), []string{"delay: 300ms}", "delay: 0s}"}, "expected at least 1ms"},
 		"duration missing":                       {site(), []string{"    duration: 2s\n", ""}, "needs a duration"},
 		"duration too much":                      {site(), []string{"fault: service.pause", "fault: service.once"}, "has no duration"},
-		"database elsewhere":                     {site(), []string{"fault: service.pause\n    target: {service: [service-a, service-b], pick: random}", "fault: db.lock\n    target: {service: service-a}"}, "has 0 databases"},
+		"database elsewhere":                     {site(), []string{"fault: service.pause\n    target: {service: [service-a, service-b], pick: random}", "fault: db.lock\n    target: {service: service-a}"}, "db.lock acts on a database, and service-a has none"},
 		"policy on faults":                       {limited, nil, "does not allow service.pause"},
 		"policy on services":                     {denied, nil, "does not allow to hit service-a"},
 		"command":                                {site(), []string{"action: {http: {service: service-a, path: /reset, method: POST}}", "action: {exec: {command: [ls]}}"}, "running commands is not allowed"},
