@@ -156,6 +156,10 @@ func (b *builder) instances(pointer, text string) {
 		return
 	}
 	if n, err := strconv.Atoi(text); err == nil && n > 0 {
+		if n > 1 && !slices.Contains(b.site.Capabilities, target.CanScale) {
+			b.value(pointer, "instances", "leave it out", "instances is %d, but each service of environment %s has one: its target, %s, cannot %s",
+				n, b.site.Name, b.site.Environment.Target, target.CanScale)
+		}
 		return
 	}
 	if share, err := quantity.ParsePercent(text); err == nil && share > 0 && share <= 1 {

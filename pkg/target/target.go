@@ -269,7 +269,7 @@ type Marker interface {
 	Marks() []string
 }
 
-// Capability names an optional interface for the plan.
+// Capability names an optional interface for the plan, or a fact about the target that the plan must know.
 type Capability string
 
 // The capabilities.
@@ -288,5 +288,6 @@ const (
 	CanLimit    Capability = "limit a target's resources"
 	CanFill     Capability = "fill a disk of the target's own"
 	CanMount    Capability = "change what is mounted for the target alone"
+	CanScale    Capability = "run several instances of one service"
 	CanConfine  Capability = "confine a load" // to the target, so that nobody else on the machine feels it
 )

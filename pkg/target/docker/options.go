@@ -40,6 +40,6 @@ type Options struct {
 func Capabilities() []target.Capability {
 	return []target.Capability{
 		target.CanKill, target.CanStart, target.CanPause, target.CanInspect, target.CanHost, target.CanDatabase, target.CanImpair, target.CanPackets, target.CanRequests, target.CanAllPeers, target.CanPorts,
-		target.CanLimit, target.CanFill, target.CanMount,
+		target.CanLimit, target.CanFill, target.CanMount, target.CanScale,
 	}
 }
