@@ -60,6 +60,26 @@ func hintFor(text string) string {
 	return ""
 }
 
+// aHistogram answers what is wrong with a selector that names the buckets of a histogram instead of itself, and the mend; nothing if it does not, or is no selector.
+func aHistogram(text string) (problem, hint string) {
+	all, err := metrics.Selectors(text)
+	if err != nil || len(all) != 1 {
+		return "", ""
+	}
+	name, are := strings.CutSuffix(all[0].Name, "_bucket")
+	if !are || name == "" {
+		return "", ""
+	}
+	return all[0].Name + " are the buckets of a histogram, expected the histogram's own name", "write " + name
+}
+
+func (c *checker) histogram(pointer, text string) {
+	c.selector(pointer, text)
+	if problem, hint := aHistogram(text); problem != "" && !matrixUse.MatchString(text) {
+		c.value(pointer, "value", hint, "%s", problem)
+	}
+}
+
 func (c *checker) selector(pointer, text string) {
 	if matrixUse.MatchString(text) {
 		return

@@ -16,6 +16,9 @@ func (k *configChecker) signals(at string, s Signals, databases map[string]strin
 			k.selector(at+"/"+key, text)
 		}
 	}
+	if problem, hint := aHistogram(s.Latency); problem != "" {
+		k.add(at+"/latency", "value", hint, "%s", problem)
+	}
 	for name, of := range s.Databases {
 		pointer := at + "/databases/" + Escape(name)
 		if _, ok := databases[name]; !ok {

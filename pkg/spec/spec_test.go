@@ -147,13 +147,13 @@ func TestConfig(t *testing.T) {
 	if c.Environments.Names[0] != "local" || c.Environments.ByName["local"].Services["service-b"].Env["RECEIPT_ROUNDS"] != "1000" {
 		t.Errorf("got %+v", c)
 	}
-	bad := "apiVersion: chaos/v1\nenvironments:\n  b:\n    target: process\n    prometheus: ftp://x\n    services:\n      s: {build: ./s, ports: {http: 0}, links: [t], memory: 5s, signals: {inside: 'rate(x[1m])', databases: {orders: {errors: 'x{'}}}}\n      u: {}\n    weakened: {w: {services: {r: {X: 1}}}}\n"
+	bad := "apiVersion: chaos/v1\nenvironments:\n  b:\n    target: process\n    prometheus: ftp://x\n    services:\n      s: {build: ./s, ports: {http: 0}, links: [t], memory: 5s, signals: {inside: 'rate(x[1m])', latency: x_seconds_bucket, databases: {orders: {errors: 'x{'}}}}\n      u: {}\n    weakened: {w: {services: {r: {X: 1}}}}\n"
 	_, problems = ParseConfig("chaos.yaml", []byte(bad))
 	var rules []string
 	for _, p := range problems {
 		rules = append(rules, fmt.Sprintf("%d:%s", p.Line, p.Rule))
 	}
-	for _, want := range []string{"5:value", "7:quantity", "7:unknown-service", "7:promql", "7:unknown-database", "8:missing-key", "9:unknown-service"} {
+	for _, want := range []string{"5:value", "7:quantity", "7:unknown-service", "7:promql", "7:value", "7:unknown-database", "8:missing-key", "9:unknown-service"} {
 		if !strings.Contains(strings.Join(rules, " "), want) {
 			t.Errorf("no %s in %v", want, rules)
 		}

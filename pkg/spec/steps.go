@@ -158,7 +158,7 @@ func (c *checker) probe(pointer, kind string, s *Step) {
 	case "http":
 		c.request(pointer+"/http", s.HTTP)
 	case "quantile":
-		c.selector(pointer+"/quantile/of", s.Quantile.Of)
+		c.histogram(pointer+"/quantile/of", s.Quantile.Of)
 		if q, err := strconv.ParseFloat(s.Quantile.Q, 64); (err != nil || q <= 0 || q >= 1) && !matrixUse.MatchString(s.Quantile.Q) {
 			c.value(pointer+"/quantile/q", "quantity", "", "q is %s, expected a number between 0 and 1 such as 0.99", s.Quantile.Q)
 		}
