@@ -18,6 +18,7 @@ func (b *builder) step(pointer string, s *spec.Step) {
 		ID: s.ID, Line: b.spec.Doc.Value(pointer + "/id").Line, Needs: append([]string{}, s.Needs...), During: s.During, When: When(or(s.When, string(WhenPass))),
 		Timeout: b.duration(pointer+"/timeout", s.Timeout, 0),
 	}
+	b.lasts(pointer+"/during", s.During)
 	if s.Retry != nil {
 		step.Retry.Times, _ = strconv.Atoi(s.Retry.Times)
 		step.Retry.Every = b.duration(pointer+"/retry/every", s.Retry.Every, defaultEvery)
@@ -126,6 +127,23 @@ func (b *builder) durationRule(pointer string, kind fault.Kind, s *spec.Step) {
 		b.key(pointer+"/fault", "duration", "add duration: 5s", "%s needs a duration", kind.Name)
 	case kind.Duration == fault.DurationNone && s.Duration != "":
 		b.key(pointer+"/duration", "duration", "remove it", "%s happens once and has no duration", kind.Name)
+	}
+}
+
+// lasts checks that a fault which something is during has a phase. Of one that always needs a duration it is said at the fault that it has none.
+func (b *builder) lasts(pointer, id string) {
+	if id == "" {
+		return
+	}
+	i := slices.IndexFunc(b.spec.Steps, func(s spec.Step) bool { return s.ID == id })
+	if i < 0 || b.spec.Steps[i].Duration != "" {
+		return
+	}
+	switch kind, _ := b.site.fault(b.spec.Steps[i].Fault); kind.Duration {
+	case fault.DurationOptional:
+		b.value(pointer, "during", "give "+id+" a duration, or use needs", "%q has no duration, so it has no active phase to be during", id)
+	case fault.DurationNone:
+		b.value(pointer, "during", "use needs", "%q happens once, so it has no active phase to be during", id)
 	}
 }
 

@@ -37,7 +37,7 @@ func Rules() []Rule {
 		{"unused", "*Warning:* a threshold or matrix value that nothing uses is probably a typo elsewhere."},
 		{"step-kind", "A step is exactly one thing."},
 		{"misplaced-key", "A key goes with the kind of its step."},
-		{"during", "Only a fault with a duration has a phase that something can be during."},
+		{"during", "Only a fault has a phase that something can be during."},
 		{"cycle", "Steps do not wait for each other."},
 		{"looking", "When a probe looks is said completely and without contradiction."},
 		{"baseline", "A change is compared with a baseline, and a baseline serves a change."},
