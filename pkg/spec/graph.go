@@ -25,16 +25,37 @@ func (c *checker) graph() {
 	for i := range c.e.Steps {
 		s, pointer := &c.e.Steps[i], "/steps/"+strconv.Itoa(i)
 		for k, need := range s.Needs {
-			if !known[need] {
-				sound = false
-				c.value(pointer+"/needs/"+strconv.Itoa(k), "unknown-id", c.meant(need, names), "there is no step %q", need)
-			}
+			sound = c.need(pointer+"/needs/"+strconv.Itoa(k), s.ID, need, names, known) && sound
 		}
 		sound = c.during(pointer, s, known, faults) && sound
 	}
 	if sound {
 		c.cycles()
 	}
+}
+
+// need checks one of the steps that a step needs, and says whether the graph can be looked at with it.
+func (c *checker) need(pointer, id, need string, names []string, known map[string]bool) bool {
+	switch {
+	case !known[need]:
+		c.value(pointer, "unknown-id", c.meant(need, names), "there is no step %q", need)
+	case need == id && c.single(id):
+		c.value(pointer, "cycle", "remove it", "%s needs itself, so it would never start", id)
+	default:
+		return true
+	}
+	return false
+}
+
+// single says whether one step alone has an id: of two, either may be meant.
+func (c *checker) single(id string) bool {
+	n := 0
+	for i := range c.e.Steps {
+		if c.e.Steps[i].ID == id {
+			n++
+		}
+	}
+	return n == 1
 }
 
 func (c *checker) during(pointer string, s *Step, known map[string]bool, faults []string) bool {
@@ -45,6 +66,9 @@ func (c *checker) during(pointer string, s *Step, known map[string]bool, faults 
 		return true
 	case !known[s.During]:
 		c.value(at, "unknown-id", c.meant(s.During, faults), "there is no step %q", s.During)
+		return false
+	case s.During == s.ID && c.single(s.ID):
+		c.value(at, "cycle", "remove it", "%s is during itself, so it would never start", s.ID)
 		return false
 	case f == nil:
 		c.value(at, "during", "use needs", "%q is not a fault, so it has no active phase to be during", s.During)

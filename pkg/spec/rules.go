@@ -38,7 +38,7 @@ func Rules() []Rule {
 		{"step-kind", "A step is exactly one thing."},
 		{"misplaced-key", "A key goes with the kind of its step."},
 		{"during", "Only a fault has a phase that something can be during."},
-		{"cycle", "Steps do not wait for each other."},
+		{"cycle", "Steps do not wait for each other, and none for itself."},
 		{"looking", "When a probe looks is said completely and without contradiction."},
 		{"baseline", "A change is compared with a baseline, and a baseline serves a change."},
 		{"header", "Headers can be sent as they are written."},
