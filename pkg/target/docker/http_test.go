@@ -24,7 +24,12 @@ var unavailable = intercept.Fault{Path: "/health", Probability: 1, Status: http.
 // gets has a service ask the back for a path, on a connection that it keeps, and answers the status and how many bytes came, or what it met.
 func (p pair) gets(service string, back netip.Addr, path string) string {
 	p.project.t.Helper()
-	id := map[string]string{"web": p.web, "other": p.other}[service]
+	return p.getsFrom(map[string]string{"web": p.web, "other": p.other}[service], back, path)
+}
+
+// getsFrom is gets of any container.
+func (p pair) getsFrom(id string, back netip.Addr, path string) string {
+	p.project.t.Helper()
 	at := netip.AddrPortFrom(p.addresses(id)[0], 8080)
 	said, err := fetch(p.project.t, "http://"+at.String()+"/status?url="+url.QueryEscape("http://"+netip.AddrPortFrom(back, 8080).String()+path))
 	must(p.project.t, err)

@@ -55,7 +55,7 @@ func (e ends) at(side impair.Side) (*instance, impair.Link) {
 	l := impair.Link{Side: side, Peers: e.callers, Ports: e.ports, Surveys: surveys}
 	switch {
 	case e.caller == nil:
-		l.Strangers, l.Except, l.Ours, l.Spared = true, e.services, e.gateways, spared
+		l.Strangers, l.Except, l.Ours, l.Spared = true, e.insiders, e.gateways, spared
 	case side == impair.Caller:
 		l.Peers = e.callees
 		return e.caller, l
@@ -83,13 +83,13 @@ func (e *Environment) ArmLink(ctx context.Context, l target.Link, name string, f
 			return i.refused()
 		}
 	}
+	if err := e.alone(ctx, now); err != nil {
+		return err
+	}
 	if have := e.links.fault(faultOn{l, name}); have != nil && have.fault == f && have.ends.same(now) {
 		return nil
 	}
 	if err := e.Restore(ctx, l, name); err != nil {
-		return err
-	}
-	if err := e.alone(ctx, now); err != nil {
 		return err
 	}
 	armed, err := e.arm(ctx, l, name, f, now)

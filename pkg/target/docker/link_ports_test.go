@@ -36,7 +36,7 @@ func newPorted(t *testing.T) ported {
 }
 
 // fault makes one of the catalogue on the links of a service.
-func (p ported) fault(kind, service, to, port string, with map[string]string) fault.Fault {
+func (p pair) fault(kind, service, to, port string, with map[string]string) fault.Fault {
 	p.project.t.Helper()
 	k, _ := fault.Find(kind)
 	params, problems := k.CheckParams(with)

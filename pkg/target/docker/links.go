@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"chaosgate/pkg/spec"
@@ -89,17 +88,17 @@ type ends struct {
 	asked          netip.Addr   // that of them which a round trip takes
 	ports          []uint16     // of the callee, that are meant
 	port           string       // the name of the one that is; empty if all are
-	// Of callers outside: who is not outside, and by which addresses this machine is known.
-	services, gateways []netip.Addr
+	// Of callers outside: who is in the callee's networks and not outside, and by which addresses this machine is known.
+	insiders, gateways []netip.Addr
 }
 
 // same says whether both ends still are where they were.
 func (e ends) same(now ends) bool {
 	return e.started == now.started && slices.Equal(e.callers, now.callers) && slices.Equal(e.callees, now.callees) &&
-		among(now.services, e.services) && slices.Equal(e.gateways, now.gateways)
+		among(now.insiders, e.insiders) && slices.Equal(e.gateways, now.gateways)
 }
 
-// among says whether all addresses are among others: a service that has ended cannot be taken for a stranger.
+// among says whether all addresses are among others: who has ended cannot be taken for a stranger.
 func among(all, others []netip.Addr) bool {
 	return !slices.ContainsFunc(all, func(a netip.Addr) bool { return !slices.Contains(others, a) })
 }
@@ -200,35 +199,6 @@ func (e *Environment) endsOf(ctx context.Context, l target.Link) (ends, error) {
 	return found, nil
 }
 
-// outside completes the ends of a link from outside: everybody but the services that share a network with the callee.
-func (e *Environment) outside(ctx context.Context, found ends, callee container.InspectResponse) (ends, error) {
-	own, err := ownAddresses()
-	if err != nil {
-		return ends{}, err
-	}
-	at, ok := found.callee.reached(callee)
-	if !ok {
-		return ends{}, fmt.Errorf("%s is in no network", found.callee.name)
-	}
-	found.callees, found.asked, found.gateways = shared(callee, callee), at.address, gateways(callee, own)
-	for _, i := range e.instances {
-		if i == found.callee {
-			continue
-		}
-		info, err := e.engine.ContainerInspect(ctx, i.id)
-		switch {
-		case cerrdefs.IsNotFound(err):
-			continue
-		case err != nil:
-			return ends{}, fmt.Errorf("inspect %s: %w", i.name, err)
-		}
-		found.services = append(found.services, shared(info, callee)...)
-	}
-	slices.SortFunc(found.gateways, netip.Addr.Compare)
-	found.gateways = slices.Compact(found.gateways)
-	return found, nil
-}
-
 // networked inspects an instance that must run, in a network of its own.
 func (i *instance) networked(ctx context.Context) (container.InspectResponse, error) {
 	info, err := i.inspect(ctx)
@@ -242,25 +212,6 @@ func (i *instance) networked(ctx context.Context) (container.InspectResponse, er
 		return info, fmt.Errorf("%s has no network of its own (network_mode: %s), so a fault on its links would hit others as well", i.name, mode)
 	}
 	return info, nil
-}
-
-// alone is nil if no other container shares the network namespace of an end: a fault would hit its packets as well.
-func (e *Environment) alone(ctx context.Context, at ends) error {
-	all, err := e.engine.ContainerList(ctx, container.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("see who shares a network: %w", err)
-	}
-	for _, c := range all {
-		if _, ours := c.Labels[labelOurs]; ours {
-			continue
-		}
-		for _, i := range []*instance{at.caller, at.callee} {
-			if i != nil && c.HostConfig.NetworkMode == "container:"+i.id {
-				return fmt.Errorf("the container %.12s has the network of %s (network_mode), so a fault on its links would hit it as well", c.ID, i.name)
-			}
-		}
-	}
-	return nil
 }
 
 // portsOf answers a service's port of a name, or all of them without one.

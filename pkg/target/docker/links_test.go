@@ -76,7 +76,12 @@ func (p pair) asks(service string, back netip.Addr) (time.Duration, string) {
 // asksAt is asks of any port; with "&fresh=1" the connection is a new one.
 func (p pair) asksAt(service string, back netip.AddrPort, how string) (time.Duration, string) {
 	p.project.t.Helper()
-	id := map[string]string{"web": p.web, "other": p.other}[service]
+	return p.asksFrom(map[string]string{"web": p.web, "other": p.other}[service], back, how)
+}
+
+// asksFrom is asksAt of any container.
+func (p pair) asksFrom(id string, back netip.AddrPort, how string) (time.Duration, string) {
+	p.project.t.Helper()
 	at := netip.AddrPortFrom(p.addresses(id)[0], 8080)
 	said, err := fetch(p.project.t, "http://"+at.String()+"/call?url="+url.QueryEscape("http://"+back.String()+"/health")+how)
 	must(p.project.t, err)
@@ -380,27 +385,33 @@ func TestAStoppedRunnerLeavesNoFaultOnALink(t *testing.T) {
 	must(t, RevertEnvironment(soon(t), undo.Data))
 }
 
+// overIPv6 connects containers to a second network, with this subnet as well.
+func (p pair) overIPv6(subnet string, ids ...string) {
+	p.project.t.Helper()
+	yes := true
+	second, err := p.project.engine.NetworkCreate(soon(p.project.t), p.project.name+"-6", network.CreateOptions{
+		EnableIPv6: &yes, IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
+	})
+	must(p.project.t, err)
+	for _, id := range ids {
+		must(p.project.t, p.project.engine.NetworkConnect(soon(p.project.t), second.ID, id, nil))
+	}
+	p.project.t.Cleanup(func() {
+		ctx := context.Background()
+		for _, id := range ids {
+			must(p.project.t, p.project.engine.NetworkDisconnect(ctx, second.ID, id, true))
+		}
+		must(p.project.t, p.project.engine.NetworkRemove(ctx, second.ID))
+	})
+}
+
 // Links are met in every network that both ends share, over IPv6 as well.
 func TestALinkOverIPv6(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
 	p := pair{project: newProject(t)}
 	p.web, p.back, p.other = p.add("web", 1, published), p.add("back", 1, published), p.add("other", 1, published)
-	yes := true
-	second, err := p.project.engine.NetworkCreate(soon(t), p.project.name+"-6", network.CreateOptions{
-		EnableIPv6: &yes, IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: "fd00:c4a0:5:1::/64"}}},
-	})
-	must(t, err)
-	for _, id := range []string{p.web, p.back} {
-		must(t, p.project.engine.NetworkConnect(soon(t), second.ID, id, nil))
-	}
-	t.Cleanup(func() {
-		ctx := context.Background()
-		for _, id := range []string{p.web, p.back} {
-			must(t, p.project.engine.NetworkDisconnect(ctx, second.ID, id, true))
-		}
-		must(t, p.project.engine.NetworkRemove(ctx, second.ID))
-	})
+	p.overIPv6("fd00:c4a0:5:1::/64", p.web, p.back)
 	p.attach()
 	all := p.addresses(p.back)
 	if len(all) != 3 || !slices.ContainsFunc(all, netip.Addr.Is6) {

@@ -445,9 +445,13 @@ type project struct {
 	network string
 }
 
-func newProject(t *testing.T) *project {
+func newProject(t *testing.T) *project { return projectOf(t, "") }
+
+// projectOf is one of several of a test, which differ in the end of their names.
+func projectOf(t *testing.T, end string) *project {
 	t.Helper()
-	p := &project{t: t, engine: dial(t), name: fmt.Sprintf("chaos-test-%d-%s", os.Getpid(), strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())))}
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	p := &project{t: t, engine: dial(t), name: fmt.Sprintf("chaos-test-%d-%s%s", os.Getpid(), name, end)}
 	n, err := p.engine.NetworkCreate(soon(t), p.name, network.CreateOptions{})
 	must(t, err)
 	p.network = n.ID

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 )
 
 // attachment is an address that a container has in a network, which may have one of each family.
@@ -19,8 +20,11 @@ type attachment struct {
 }
 
 // attachments are those of a container's current start, by the names of its networks, IPv4 first; none while it does not run.
-func attachments(info container.InspectResponse) (all []attachment) {
-	networks := info.NetworkSettings.Networks
+func attachments(info container.InspectResponse) []attachment {
+	return attachmentsTo(info.NetworkSettings.Networks)
+}
+
+func attachmentsTo(networks map[string]*network.EndpointSettings) (all []attachment) {
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		n := networks[name]
 		if n == nil {
@@ -115,10 +119,13 @@ func gateways(info container.InspectResponse, own []netip.Addr) (all []netip.Add
 }
 
 // shared answers the addresses that a container has in networks in which the other one is as well.
-func shared(of, with container.InspectResponse) (all []netip.Addr) {
-	theirs := attachments(with)
-	for _, a := range attachments(of) {
-		if slices.ContainsFunc(theirs, func(b attachment) bool { return a.network == b.network }) {
+func shared(of, with container.InspectResponse) []netip.Addr {
+	return common(attachments(of), attachments(with))
+}
+
+func common(of, with []attachment) (all []netip.Addr) {
+	for _, a := range of {
+		if slices.ContainsFunc(with, func(b attachment) bool { return a.network == b.network }) {
 			all = append(all, a.address)
 		}
 	}
