@@ -27,8 +27,9 @@ Exit codes: 0 gate open, 1 a check failed, 2 wrong usage, 3 invalid experiment o
 // Each command's help.
 const (
 	textRunShort = "run experiments and decide whether the gate opens"
-	textRunLong  = `Run carries out experiments: each gets its own fresh environment, its steady state is measured, its faults are injected, its checks are judged,
-and everything is rolled back, whatever happens. The reports of all formats go to reports/<run id>/ unless --output says otherwise.
+	textRunLong  = `Run carries out experiments: the steady state of each is measured, its faults are injected, its checks are judged, and everything is rolled back,
+whatever happens. On local processes each gets its own fresh environment; on Compose all share the project that runs, one after the other, unless
+--jobs or --weakened gives each its own. The reports of all formats go to reports/<run id>/ unless --output says otherwise.
 
 FILES are experiments, folders of them, or patterns. The first ^C rolls back and ends; the second ends at once, and what is left is undone by a
 guard process, or by ` + "`chaos rollback`" + `.`
