@@ -32,6 +32,9 @@ func TestPrometheusOnCompose(t *testing.T) {
 	t.Cleanup(func() { c.withCompose(dir, "--profile", "observability", "rm", "-sf", "prometheus") })
 	s := promtest.Server{URL: "http://" + address["PROMETHEUS_PORT"], Folder: filepath.Join(folder, "discovery")}
 	s.Await(t)
+	c.eventually("the engine says that the server is healthy", func() bool {
+		return c.docker("ps", "-q", "--filter", "label=com.docker.compose.project="+c.project, "--filter", "label=com.docker.compose.service=prometheus", "--filter", "health=healthy") != ""
+	})
 	began := time.Now()
 	code, r, said := decided(t, c.program, "--config", c.config, "--env", c.environment, "--seed", "2", "experiments/service-kill.yaml")
 	if code != 0 || r.Gate != "OPEN" {

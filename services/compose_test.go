@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"gopkg.in/yaml.v3"
 
 	"chaosgate/pkg/imagetest"
 )
@@ -156,6 +159,27 @@ func (s *stack) fresh() {
 		}
 		if time.Now().After(deadline) {
 			s.t.Fatalf("service-a has no answer of service-b's after %v: %d %v", within, status, answer)
+		}
+	}
+}
+
+// Every service of the Compose files has a health check, a restart policy and limits, those beside the system under test as well.
+func TestEveryServiceHasItsLimits(t *testing.T) {
+	for _, name := range []string{"docker-compose.yml", "docker-compose.postgres.yml"} {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file struct{ Services map[string]map[string]any }
+		if err := yaml.Unmarshal(text, &file); err != nil || len(file.Services) < 3 {
+			t.Fatalf("%s: %d services, %v", name, len(file.Services), err)
+		}
+		for service, has := range file.Services {
+			for _, key := range []string{"healthcheck", "restart", "mem_limit", "cpus"} {
+				if has[key] == nil && has["extends"] == nil {
+					t.Errorf("%s: %s has no %s", name, service, key)
+				}
+			}
 		}
 	}
 }

@@ -97,7 +97,9 @@ func Configure(t testing.TB, root, dir, serviceA, serviceB string) string {
 func Image(t testing.TB) string {
 	t.Helper()
 	program := Program(t)
-	return imagetest.Image{Name: "prometheus", Programs: []string{program}, Folders: []string{"/tmp", "/prometheus"}, Changes: []string{`ENTRYPOINT ["` + program + `"]`}}.Import(t)
+	tool, err := exec.LookPath("promtool") // of the same package
+	must(t, err)
+	return imagetest.Image{Name: "prometheus", Programs: []string{program, tool}, Folders: []string{"/tmp", "/prometheus"}, Changes: []string{`ENTRYPOINT ["` + program + `"]`}}.Import(t)
 }
 
 // FreeAddress is one of the loopback interface at which nobody listens for now.
