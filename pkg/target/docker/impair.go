@@ -221,7 +221,7 @@ func (e *Environment) Stats(ctx context.Context, l target.Link, name string) (ta
 	if f == nil {
 		return target.LinkStats{}, nil
 	}
-	all, err := f.call(ctx, "status")
+	all, err := e.links.counts(ctx, f)
 	if err != nil {
 		return target.LinkStats{}, fmt.Errorf("count what passes the link %s: %w", l, err)
 	}

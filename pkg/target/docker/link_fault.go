@@ -23,7 +23,8 @@ type linkFault struct {
 	ends    ends
 	fault   target.LinkFault
 	helpers map[impair.Side]*helper
-	begun   bool // it was asked to be on the link; links has it
+	begun   bool                   // it was asked to be on the link; links has it
+	met     map[impair.Side]status // until it was ended before its time; nil if it was not. links has it
 }
 
 // status is what a helper says of its fault.
@@ -85,14 +86,12 @@ func missing(all map[impair.Side]status) error {
 }
 
 func (f *linkFault) revert(ctx context.Context, h *hosts) error {
-	telling, cancel := context.WithTimeout(ctx, tellTimeout)
-	defer cancel()
-	if _, err := f.call(telling, "revert"); err == nil {
+	if f.takeOff(ctx) == nil {
 		f.release()
 		return nil
 	}
 	// What it could not take back itself, or what it could not be told to, ends with it: the kernel takes it off.
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	var errs []error
 	for _, one := range f.helpers {
@@ -105,6 +104,14 @@ func (f *linkFault) revert(ctx context.Context, h *hosts) error {
 		h.drop(one)
 	}
 	return errors.Join(errs...)
+}
+
+// takeOff tells its helpers to take the fault off the link.
+func (f *linkFault) takeOff(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	_, err := f.call(ctx, "revert")
+	return err
 }
 
 // absent waits until a container is no more.

@@ -22,6 +22,8 @@ type links struct {
 	faults map[faultOn]*linkFault
 	trips  map[target.Link]*tripper
 	own    *target.Ports // of round trips from this machine
+
+	ending sync.Mutex // of whoever ends a fault before its time
 }
 
 // faultOn names a fault on a link.

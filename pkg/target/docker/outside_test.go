@@ -37,7 +37,20 @@ func newCrowd(t *testing.T) crowd {
 	another := projectOf(t, "-another")
 	c.foreign = another.add("back", 1)
 	must(t, c.project.engine.NetworkConnect(soon(t), c.project.network, c.foreign, nil))
+	for _, id := range []string{c.billing, c.batch, c.relay, c.foreign} {
+		c.listens(id)
+	}
 	return c
+}
+
+// listens waits until a container that is no instance does.
+func (p pair) listens(id string) {
+	p.project.t.Helper()
+	base := "http://" + netip.AddrPortFrom(p.addresses(id)[0], 8080).String()
+	eventually(p.project.t, "it listens", func() bool {
+		_, err := fetch(p.project.t, base+"/health")
+		return err == nil
+	})
 }
 
 // waits is a container in a network that is not its own, which listens to nothing.
@@ -128,6 +141,47 @@ func TestWhoseRequestsAreNotFromOutside(t *testing.T) {
 		t.Errorf("a service that chaos.yaml does not list was answered with %q", got)
 	}
 	must(t, c.Restore(soon(t), outsideToBack, "no"))
+}
+
+// Who comes while a fault is at work, and is not outside, ends it at once: it is not proven, and what it has met is still known. A service of the project that comes is outside.
+func TestWhoComesToAFaultFromOutside(t *testing.T) {
+	notUnderRace(t)
+	t.Parallel()
+	p := newPair(t)
+	back := netip.AddrPortFrom(p.addresses(p.back)[0], 8080)
+	f := p.fault("network.partition", "back", "", "", nil)
+	_, err := f.Prepare(soon(t))
+	must(t, err)
+	if e, err := f.Inject(soon(t)); err != nil || !e.Proven {
+		t.Fatalf("injected: %+v, %v", e, err)
+	}
+	batch := p.add("batch", 1)
+	p.listens(batch)
+	if _, met := p.asksFrom(batch, back, fresh); !strings.Contains(met, "Client.Timeout") {
+		t.Errorf("a service that chaos.yaml does not list met %q", met)
+	}
+	before, err := f.Check(soon(t))
+	if err != nil || !before.Proven {
+		t.Errorf("checked: %+v, %v", before, err)
+	}
+	foreign := projectOf(t, "-another").add("back", 1, func(_ *container.Config, h *container.HostConfig) {
+		h.NetworkMode = container.NetworkMode(p.project.network)
+	})
+	p.listens(foreign)
+	for _, id := range []string{foreign, batch} { // the whole fault has ended
+		eventually(t, "calls are answered", func() bool { _, met := p.asksFrom(id, back, fresh); return met == "" })
+	}
+	after, err := f.Check(soon(t))
+	if err != nil || after.Proven || !strings.Contains(after.Summary, "is no longer on the link") {
+		t.Errorf("checked: %+v, %v", after, err)
+	}
+	const met = "outside -> back: connections"
+	if n := before.Readings[met]; n <= 0 || after.Readings[met] < n {
+		t.Errorf("counted %v, before %v", after.Readings, before.Readings)
+	}
+	if e, err := f.Revert(soon(t)); err != nil || !e.Proven {
+		t.Errorf("reverted: %+v, %v", e, err)
+	}
 }
 
 // A program that runs in a container itself is no service, and outside as elsewhere: its load is what the fault is to meet.

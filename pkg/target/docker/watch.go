@@ -139,6 +139,9 @@ func (w *watcher) hear(ctx context.Context, until time.Time) bool {
 				continue
 			}
 			w.since, w.witness = at, true
+			if brings(m) {
+				w.all.Go(func() { w.env.newcomer(ctx) })
+			}
 			for _, i := range w.env.instances {
 				if i.id == m.Actor.ID {
 					w.tell(ctx, i, m)
