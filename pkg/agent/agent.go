@@ -1,9 +1,10 @@
 // Package agent is the helper near a target that loads it or does something to its disk, its database or its links: one job in a process of its own, told what to do over its standard input.
 //
 // A conversation is lines of JSON. The first names the job and its configuration; then come the commands inject, status and revert, each answered before
-// the next is read. All three are idempotent. The end of standard input is the lease's end: whatever the job did is reverted and Serve returns. So a runner
+// the next is begun. All three are idempotent. The end of standard input is the lease's end: whatever the job did is reverted and Serve returns. So a runner
 // that dies takes its faults with it, and nothing has to be told about that. The lease ends as well when nothing is heard for as long as the first line allows: a runner
-// may be stopped, or the connection to it lost without an end. An empty line says that it is there, and has no answer.
+// may be stopped, or the connection to it lost without an end. An empty line says that it is there; another one is the answer, at once and whatever command is at work, so
+// that the runner hears of a helper that stands still.
 package agent
 
 import (
@@ -16,11 +17,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 // maxLine bounds one line of the conversation.
 const maxLine = 1 << 20
+
+// maxWaiting is how many commands may wait for the one at work until no more is read, and nothing heard either: a caller that gives up may send the next.
+const maxWaiting = 16
 
 // lockTimeout bounds how long a lock is waited for that others hold.
 const lockTimeout = 10 * time.Second
@@ -87,16 +92,15 @@ var jobs = map[string]func(json.RawMessage) (job, error){
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	lines := make(chan []byte)
+	lines := make(chan []byte, maxWaiting)
 	broken := make(chan error, 1)
-	lease := newLease(cancel)
-	defer lease.end()
+	s := &server{out: &voice{out: out}, lease: newLease(cancel)}
+	defer s.lease.end()
 	go func() {
 		defer close(lines)
 		defer cancel() // a command at work must not outlive the lease
-		broken <- readLines(ctx, in, lines, lease)
+		broken <- s.listen(ctx, in, lines)
 	}()
-	s := &server{out: json.NewEncoder(out), lease: lease}
 	err := s.converse(ctx, lines)
 	if err == nil {
 		select {
@@ -107,12 +111,14 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(err, s.end(ctx))
 }
 
-func readLines(ctx context.Context, in io.Reader, lines chan<- []byte, lease *lease) error {
+// listen hands on the commands, and answers by itself that the helper is there.
+func (s *server) listen(ctx context.Context, in io.Reader, lines chan<- []byte) error {
 	scan := bufio.NewScanner(in)
 	scan.Buffer(make([]byte, 0, 4096), maxLine)
 	for scan.Scan() {
-		lease.renew()
+		s.lease.renew()
 		if len(scan.Bytes()) == 0 {
+			_ = s.out.say(nil) // it fails only if nobody hears it
 			continue
 		}
 		select {
@@ -127,9 +133,22 @@ func readLines(ctx context.Context, in io.Reader, lines chan<- []byte, lease *le
 	return nil
 }
 
+// voice says whole lines, whoever of several speaks. It is safe for concurrent use.
+type voice struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (v *voice) say(line []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, err := v.out.Write(append(line, '\n'))
+	return err
+}
+
 // server is one conversation; job is nil until the first line has named it.
 type server struct {
-	out   *json.Encoder
+	out   *voice
 	job   job
 	lease *lease
 }
@@ -141,7 +160,11 @@ func (s *server) converse(ctx context.Context, lines <-chan []byte) error {
 			if !ok {
 				return nil
 			}
-			if err := s.out.Encode(s.answer(ctx, line)); err != nil && ctx.Err() == nil {
+			text, err := json.Marshal(s.answer(ctx, line))
+			if err == nil {
+				err = s.out.say(text)
+			}
+			if err != nil && ctx.Err() == nil {
 				return fmt.Errorf("answer: %w", err)
 			}
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type Client struct {
 	answers chan answer   // closed when the helper has closed its output
 	ended   chan struct{} // closed then too
 	readErr error         // why, valid after ended
+	heard   atomic.Uint64 // lines from the helper
+	still   chan struct{} // closed when it is taken for one that stands still
+	lost    func()        // told then; nil: nobody is
 
 	writing sync.Mutex
 	turn    chan struct{} // one call at a time; a channel, so that waiting ends with ctx
@@ -29,7 +33,15 @@ type Client struct {
 
 // NewClient speaks with a helper over its standard input and output. It reads stdout to its end; closing that is the caller's.
 func NewClient(stdin io.WriteCloser, stdout io.Reader) *Client {
-	c := &Client{stdin: stdin, answers: make(chan answer, 1), ended: make(chan struct{}), turn: make(chan struct{}, 1)}
+	return NewWatching(stdin, stdout, nil)
+}
+
+// NewWatching is NewClient for a helper that must not stand still: stopped, it would keep what it decides on. When it has answered nothing for a while, not even that it is there,
+// lost is called, once and in a goroutine of the client's own. It must end the helper, and what is asked of it ends with that. With a nil lost nothing comes of it.
+func NewWatching(stdin io.WriteCloser, stdout io.Reader, lost func()) *Client {
+	c := &Client{
+		stdin: stdin, answers: make(chan answer, 1), ended: make(chan struct{}), still: make(chan struct{}), lost: lost, turn: make(chan struct{}, 1),
+	}
 	go c.read(stdout)
 	return c
 }
@@ -39,6 +51,10 @@ func (c *Client) read(stdout io.Reader) {
 	scan := bufio.NewScanner(stdout)
 	scan.Buffer(make([]byte, 0, 4096), maxLine)
 	for scan.Scan() {
+		c.heard.Add(1)
+		if len(scan.Bytes()) == 0 { // it is there
+			continue
+		}
 		var a answer
 		if err := json.Unmarshal(scan.Bytes(), &a); err != nil {
 			a = answer{ID: -1, Error: fmt.Sprintf("the helper answered %.80q, which is no answer: %v", scan.Text(), err)}
@@ -76,18 +92,25 @@ func (c *Client) Arm(ctx context.Context, job string, config any) error {
 	return nil
 }
 
-// stay says that the runner is there until the helper or the lease has ended.
+// stay says that the runner is there, and asks with that whether the helper is, until one of them or the lease has ended.
 func (c *Client) stay() {
-	ticker := time.NewTicker(beat)
-	defer ticker.Stop()
+	var w watch
 	for {
+		before := c.heard.Load()
+		if c.write(nil) != nil {
+			return
+		}
+		asked := time.Now()
 		select {
 		case <-c.ended:
 			return
-		case <-ticker.C:
-			if c.write(nil) != nil {
-				return
-			}
+		case <-time.After(beat):
+		}
+		w.note(c.heard.Load() > before, time.Since(asked))
+		if c.lost != nil && w.over() {
+			close(c.still)
+			c.lost()
+			return
 		}
 	}
 }
@@ -126,7 +149,7 @@ func (c *Client) exchange(ctx context.Context, r request) (json.RawMessage, erro
 		return nil, err
 	}
 	if err := c.write(text); err != nil {
-		return nil, errors.Join(ErrEnded, err)
+		return nil, c.gone(err)
 	}
 	return c.await(ctx, r.ID)
 }
@@ -152,7 +175,7 @@ func (c *Client) await(ctx context.Context, id int) (json.RawMessage, error) {
 				}
 			default:
 			}
-			return nil, errors.Join(ErrEnded, c.readErr)
+			return nil, c.gone(c.readErr)
 		case <-done:
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return nil, context.Cause(ctx)
@@ -161,6 +184,16 @@ func (c *Client) await(ctx context.Context, id int) (json.RawMessage, error) {
 		case <-over:
 			return nil, context.Cause(ctx)
 		}
+	}
+}
+
+// gone is ErrEnded and how that came, as far as it is known.
+func (c *Client) gone(why error) error {
+	select {
+	case <-c.still:
+		return fmt.Errorf("%w: it had given no answer for %v, like one that is stopped, and was removed", ErrEnded, maxUnanswered*beat)
+	default:
+		return errors.Join(ErrEnded, why)
 	}
 }
 

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,8 +55,10 @@ func TestAStoppedHelperIsNotTheRunnersSilence(t *testing.T) {
 	_, err = io.WriteString(h.in, "\n"+`{"id":2,"command":"status"}`+"\n")
 	must(t, err)
 	must(t, h.cmd.Process.Signal(syscall.SIGCONT))
-	if _, err := h.out.ReadString('\n'); err != nil {
-		t.Errorf("it has ended: %v", err)
+	for _, want := range []string{"\n", `{"id":2,"ok":true`} {
+		if got, err := h.out.ReadString('\n'); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("it said %q, want %q: %v", got, want, err)
+		}
 	}
 	must(t, h.end(t))
 }
