@@ -49,8 +49,8 @@ func openContainers(o opening) (target.Environment, error) {
 func helpers(program string) docker.Helpers {
 	return docker.Helpers{
 		Self: program,
-		Connect: func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient {
-			return agent.NewClient(stdin, stdout)
+		Connect: func(stdin io.WriteCloser, stdout io.Reader, lost func()) target.HelperClient {
+			return agent.NewWatching(stdin, stdout, lost)
 		},
 		Jobs: docker.Jobs{
 			Memory: []string{agent.MemoryJob, agent.DiskFillJob}, Self: agent.SelfJob,

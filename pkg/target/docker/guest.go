@@ -124,7 +124,8 @@ func (h *hosts) through(ctx context.Context, door *helper, id, user string) (*gu
 	if err != nil {
 		return nil, err
 	}
-	return &guest{line: h.connect(conn), of: h, exec: made.ID}, nil
+	// That it gives no answer is no sign: it stands still with its container when that is paused, and waits with it when memory has run out.
+	return &guest{line: h.connect(conn, nil), of: h, exec: made.ID}, nil
 }
 
 // command starts the program of another process. One that is not static brings its loader and its libraries along, from that process's own files.

@@ -26,8 +26,8 @@ const (
 // Helpers says what helpers are made of.
 type Helpers struct {
 	Self string // this program
-	// Connect speaks with a helper: agent.NewClient.
-	Connect func(stdin io.WriteCloser, stdout io.Reader) target.HelperClient
+	// Connect speaks with a helper: agent.NewWatching. When it gives no answer any more, lost is called, if there is one.
+	Connect func(stdin io.WriteCloser, stdout io.Reader, lost func()) target.HelperClient
 	Jobs    Jobs
 }
 
@@ -97,7 +97,7 @@ func (h *helper) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.line = h.of.connect(conn)
+	h.line = h.of.connect(conn, h.lose)
 	if err := h.of.engine.ContainerStart(ctx, h.id, container.StartOptions{}); err != nil {
 		h.hang()
 		return err
@@ -155,6 +155,17 @@ func (h *helper) codeOf(ended <-chan container.WaitResponse) int64 {
 		return r.StatusCode
 	case <-time.After(lookAgain):
 		return 0
+	}
+}
+
+// lose removes a helper that gives no answer any more: the kernel keeps for one that is stopped or hangs what it decides on, and takes it off with its end. If that cannot be done
+// it is left for those who take back its fault, and for the end of the environment.
+func (h *helper) lose() {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if poll(ctx, func() (bool, error) { return h.remove(ctx) == nil, nil }) == nil && h.of.absent(ctx, h.id) == nil {
+		h.hang()
+		h.of.drop(h)
 	}
 }
 

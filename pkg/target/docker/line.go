@@ -48,15 +48,15 @@ func (l *lastWords) with(err error) error {
 	return err
 }
 
-// connect makes a line of an attached connection.
-func (h *hosts) connect(conn types.HijackedResponse) line {
+// connect makes a line of an attached connection. When the helper gives no answer any more, lost is called, if there is one.
+func (h *hosts) connect(conn types.HijackedResponse, lost func()) line {
 	stdout, in := io.Pipe()
 	said := &lastWords{}
 	go func() {
 		_, err := stdcopy.StdCopy(in, said, conn.Reader)
 		_ = in.CloseWithError(err) // nil is the end
 	}()
-	return line{conn: conn, stdout: stdout, client: h.Connect(input{conn}, stdout), stderr: said}
+	return line{conn: conn, stdout: stdout, client: h.Connect(input{conn}, stdout, lost), stderr: said}
 }
 
 // Call implements target.Helper.

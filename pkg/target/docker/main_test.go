@@ -539,7 +539,9 @@ func helpers() Helpers {
 		panic(err)
 	}
 	return Helpers{
-		Self: self, Connect: func(in io.WriteCloser, out io.Reader) target.HelperClient { return agent.NewClient(in, out) },
+		Self: self, Connect: func(in io.WriteCloser, out io.Reader, lost func()) target.HelperClient {
+			return agent.NewWatching(in, out, lost)
+		},
 		Jobs: Jobs{
 			Memory: []string{agent.MemoryJob, agent.DiskFillJob}, Self: agent.SelfJob,
 			Signal: func(container, signal string) (string, any) {
