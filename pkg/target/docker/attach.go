@@ -42,7 +42,7 @@ var (
 
 // EndHelper implements target.HelperEnder.
 func (a *attached) EndHelper(ctx context.Context, _ target.Target, helper string) error {
-	return a.with(func(engine *client.Client, _ reference) error { return endGuest(ctx, engine, helper) })
+	return a.with(func(engine *client.Client, r reference) error { return visitOf(r.Container, helper).end(ctx, engine) })
 }
 
 // OOMScore implements target.OOMScorer.

@@ -11,10 +11,8 @@ import (
 	"strings"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/client"
 
 	"chaosgate/pkg/target"
 )
@@ -23,8 +21,8 @@ import (
 // the program of a helper that shares the container's processes for a moment; that works in a container without a shell, and in one to which nothing can be written.
 type guest struct {
 	line
-	of   *hosts
-	exec string
+	of *hosts
+	at visit
 }
 
 var _ target.Helper = (*guest)(nil)
@@ -44,6 +42,9 @@ func (h *hosts) enter(ctx context.Context, id, job string, config any) (*guest, 
 	g, err := h.through(ctx, door, id, user)
 	if err == nil {
 		err = g.arm(ctx, job, config) // until it answers it may still be reading its program, which goes with the door
+	}
+	if err == nil {
+		err = g.at.look(ctx, h.engine)
 	}
 	err = errors.Join(err, door.Close(context.WithoutCancel(ctx))) // bounded by itself
 	if err == nil {
@@ -125,7 +126,7 @@ func (h *hosts) through(ctx context.Context, door *helper, id, user string) (*gu
 		return nil, err
 	}
 	// That it gives no answer is no sign: it stands still with its container when that is paused, and waits with it when memory has run out.
-	return &guest{line: h.connect(conn, nil), of: h, exec: made.ID}, nil
+	return &guest{line: h.connect(conn, nil), of: h, at: visit{container: id, exec: made.ID}}, nil
 }
 
 // command starts the program of another process. One that is not static brings its loader and its libraries along, from that process's own files.
@@ -154,7 +155,7 @@ const guestArg = "agent"
 func (g *guest) Close(ctx context.Context) error {
 	defer g.hang()
 	g.release()
-	err := endGuest(ctx, g.of.engine, g.exec)
+	err := g.at.end(ctx, g.of.engine)
 	if err == nil {
 		g.of.drop(g)
 	}
@@ -162,30 +163,7 @@ func (g *guest) Close(ctx context.Context) error {
 }
 
 // ID implements target.Helper: it is how another process finds the helper.
-func (g *guest) ID() string { return g.exec }
-
-// endGuest waits until a helper in a container is no longer at work, given the name of its exec. It ends with the connection of its runner, which has died; there is
-// nothing to end it by from outside, so one that stays is an error that names its process.
-func endGuest(ctx context.Context, engine *client.Client, exec string) error {
-	ctx, cancel := context.WithTimeout(ctx, endTimeout)
-	defer cancel()
-	pid := 0
-	err := poll(ctx, func() (bool, error) {
-		now, err := engine.ContainerExecInspect(ctx, exec)
-		if cerrdefs.IsNotFound(err) {
-			return true, nil // with its container, or long ago
-		}
-		pid = now.Pid
-		return err == nil && !now.Running, err
-	})
-	switch {
-	case err == nil:
-		return nil
-	case pid == 0:
-		return fmt.Errorf("whether the helper in the container has ended cannot be seen: %w", err)
-	}
-	return fmt.Errorf("the helper in the container is still at work (process %d of the engine's machine): %w", pid, err)
-}
+func (g *guest) ID() string { return g.at.id() }
 
 // poll asks until the answer is yes, or an error; it is an error if ctx ends first.
 func poll(ctx context.Context, ask func() (bool, error)) error {

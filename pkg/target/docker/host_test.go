@@ -2,10 +2,13 @@ package docker
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,6 +118,46 @@ func TestAKilledRunnerLeavesNoLoad(t *testing.T) {
 		t.Errorf("%d helpers are left", n)
 	}
 	must(t, RevertEnvironment(soon(t), undo.Data))
+}
+
+// An engine that was started again knows nothing of the helpers in containers that ran on without it: one that is still at work is found by its process.
+func TestAHelperThatTheEngineHasForgotten(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	id := p.add("web", 1, published)
+	var forgets atomic.Bool
+	engine := proxyTo(t, endpoint(t))
+	o := options(p.name, map[string]spec.Service{"web": service()})
+	o.LogDir, o.Endpoint = t.TempDir(), onSocket(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if forgets.Load() && strings.Contains(r.URL.Path, "/exec/") {
+			http.Error(w, `{"message":"No such exec instance"}`, http.StatusNotFound)
+			return
+		}
+		engine.ServeHTTP(w, r)
+	}))
+	w := p.worldOf(o)
+	of := w.one("web")
+	var all [2]target.Helper
+	for n := range all {
+		var err error
+		all[n], err = w.Host(soon(t), of, agent.CPUJob, agent.CPUConfig{Workers: 1, Load: 0.01})
+		must(t, err)
+	}
+	forgets.Store(true)
+	ender := Attach(of.Ref, helpers()).(target.HelperEnder)
+	short, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	wantError(t, ender.EndHelper(short, of, all[0].ID()), "the helper in the container is still at work (process ")
+	for n, h := range all {
+		must(t, h.Close(soon(t)))
+		if left := p.atWork(id); left != len(all)-n-1 {
+			t.Errorf("after the end of helper %d there are %d at work", n, left)
+		}
+		must(t, ender.EndHelper(soon(t), of, h.ID()))
+	}
+	must(t, p.engine.ContainerKill(soon(t), id, "SIGKILL"))
+	eventually(t, "the container is down", func() bool { return !w.status(of).Running })
+	must(t, ender.EndHelper(soon(t), of, all[0].ID()))
 }
 
 func TestCPULimit(t *testing.T) {
