@@ -16,23 +16,29 @@ import (
 // freed is how long it may take until a link is free on which a helper stands still: that is noticed after six seconds and a question's time, and a busy engine takes its time to remove it.
 const freed = 30 * time.Second
 
-// A helper on a link that is stopped, by whomever, holds up every packet that it is to decide on. It is removed, so that the link is as before; the fault is not proven, and says why.
+// A helper on a link that is stopped, by whomever, holds up all that it is to decide on. It is removed, so that the link is as before; the fault is not proven, and says why.
 func TestAHelperThatStandsStillIsRemoved(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
-	for how, stop := range map[string]func(p pair, id string) error{
-		"stopped": func(p pair, id string) error {
-			info, err := p.project.engine.ContainerInspect(soon(p.project.t), id)
-			must(p.project.t, err)
-			return syscall.Kill(info.State.Pid, syscall.SIGSTOP)
-		},
-		"paused": func(p pair, id string) error { return p.project.engine.ContainerPause(soon(p.project.t), id) },
+	stopped := func(p pair, id string) error {
+		info, err := p.project.engine.ContainerInspect(soon(p.project.t), id)
+		must(p.project.t, err)
+		return syscall.Kill(info.State.Pid, syscall.SIGSTOP)
+	}
+	paused := func(p pair, id string) error { return p.project.engine.ContainerPause(soon(p.project.t), id) }
+	for _, c := range []struct {
+		kind, how string
+		stop      func(p pair, id string) error
+	}{
+		{"network.latency", "stopped", stopped},
+		{"network.latency", "paused", paused},
+		{"http.delay", "stopped", stopped},
 	} {
-		t.Run(how, func(t *testing.T) {
+		t.Run(c.kind+" "+c.how, func(t *testing.T) {
 			t.Parallel()
 			p := newPair(t)
 			back := p.addresses(p.back)[0]
-			f := p.slow()
+			f := p.slow(c.kind)
 			_, err := f.Prepare(soon(t))
 			must(t, err)
 			proven(t, "proven", f.Inject)
@@ -40,22 +46,22 @@ func TestAHelperThatStandsStillIsRemoved(t *testing.T) {
 			if err != nil || len(helpers) != 1 {
 				t.Fatalf("%d helpers, %v", len(helpers), err)
 			}
-			must(t, stop(p, helpers[0].ID))
+			must(t, c.stop(p, helpers[0].ID))
 			if _, failed := p.asks("web", back); failed == "" {
-				t.Error("a call was answered though nobody decides on its packets")
+				t.Error("a call was answered though nobody decides on it")
 			}
 			p.frees(back, helpers[0].ID)
 			_, err = f.Check(soon(t))
 			wantError(t, err, "the helper at the callee", "the helper has ended: it had given no answer for 6s, like one that is stopped, and was removed")
-			proven(t, "proven", f.Revert, "after the revert")
+			proven(t, "proven", f.Revert)
 		})
 	}
 }
 
-// slow is network.latency on the calls of the web.
-func (p pair) slow() fault.Fault {
+// slow is a fault that makes the calls of the web take longer.
+func (p pair) slow(kind string) fault.Fault {
 	p.project.t.Helper()
-	k, _ := fault.Find("network.latency")
+	k, _ := fault.Find(kind)
 	params, problems := k.CheckParams(map[string]string{"delay": "200ms"})
 	if len(problems) > 0 {
 		p.project.t.Fatal(problems)
@@ -71,13 +77,12 @@ func (p pair) frees(back netip.Addr, helper string) {
 	t.Helper()
 	soon, cancel := context.WithTimeout(t.Context(), freed)
 	defer cancel()
-	if err := poll(soon, func() (bool, error) {
+	must(t, poll(soon, func() (bool, error) {
 		took, failed := p.asks("web", back)
 		return failed == "" && took < 200*time.Millisecond, nil
-	}); err != nil {
-		t.Fatalf("calls are not answered as before: %v", err)
-	}
-	if _, err := p.project.engine.ContainerInspect(soon, helper); !cerrdefs.IsNotFound(err) {
-		t.Errorf("the helper is not gone: %v", err)
-	}
+	}))
+	must(t, poll(soon, func() (bool, error) {
+		_, err := p.project.engine.ContainerInspect(soon, helper)
+		return cerrdefs.IsNotFound(err), nil
+	}))
 }
