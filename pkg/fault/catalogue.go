@@ -258,9 +258,9 @@ func Catalogue() []Kind {
 		{
 			Name:   "db.exhaust",
 			Doc:    "Takes connections of a PostgreSQL server until it refuses one more, and holds them: who has a connection keeps it, and nobody gets a new one, on other databases of the server either. One that somebody lets go of is taken as well.",
-			Params: []Param{{Name: "leave", Type: Integer, Default: "0", Max: "1000", Doc: "how many are given back once all are taken; above 0 nothing more is taken after that"}},
+			Params: []Param{{Name: "leave", Type: Integer, Default: "0", Max: "1000", Doc: "how many are given back once all are taken; above 0 nothing more is taken after that, and the fault has faded once more than so many are free"}},
 			Needs:  []target.Capability{target.CanDatabase, target.CanInspect}, Duration: DurationRequired, Engines: []Engine{PostgreSQL},
-			Proof: "the server refuses a new connection with too_many_connections",
+			Proof: "the server refuses a new connection with too_many_connections, or one more than are left",
 			New:   newDBExhaust, Revert: revertSessions,
 		},
 	}

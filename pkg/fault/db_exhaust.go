@@ -36,14 +36,18 @@ func (d *dbExhaust) Inject(ctx context.Context) (Effect, error) {
 	if err := d.look(ctx); err != nil {
 		return Effect{}, err
 	}
+	eye, err := d.eye(ctx)
+	if err != nil {
+		return Effect{}, err
+	}
 	d.touched = true
-	if err := d.taken.Take(ctx); err != nil {
+	if err := d.taken.Take(ctx, eye); err != nil {
 		return Effect{}, err
 	}
 	return d.measure(ctx)
 }
 
-// measure asks for one more connection, which is held as well if it is given, until the server refuses one; and reads back how many are held.
+// measure asks for one more connection than others are to have, which is held as well if none is to be left, until the server refuses one; and reads back how many are held.
 func (d *dbExhaust) measure(ctx context.Context) (Effect, error) {
 	if d.leave == 0 && d.touched {
 		if err := d.taken.Fill(ctx); err != nil {
@@ -58,27 +62,38 @@ func (d *dbExhaust) measure(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
+	readings, free := map[string]float64{"connections_held": float64(held)}, 0
+	if d.leave > 0 && held > 0 && lost == nil {
+		if free, err = d.taken.Free(ctx, eye); err != nil {
+			return Effect{}, err
+		}
+		readings["connections_free"] = float64(free)
+	}
 	spared, err := d.taken.Spared(ctx, eye)
 	if err != nil {
 		return Effect{}, err
 	}
-	e := Effect{Proven: held > 0 && lost == nil && spared == "", Readings: map[string]float64{"connections_held": float64(held)}}
+	proven := d.touched && held > 0 && lost == nil && spared == "" && free <= d.leave
+	return Effect{Proven: proven, Readings: readings, Summary: d.label + ": " + d.found(held, free, lost, spared)}, nil
+}
+
+// found says what a measurement came to.
+func (d *dbExhaust) found(held, free int, lost error, spared string) string {
 	switch {
 	case !d.touched:
-		e.Proven = false
-		e.Summary = d.label + ": none of the server's connections is taken"
+		return "none of the server's connections is taken"
 	case lost != nil:
-		e.Summary = fmt.Sprintf("%s: the server's connections are no longer held: %v", d.label, lost)
+		return fmt.Sprintf("the server's connections are no longer held: %v", lost)
 	case held == 0:
-		e.Summary = d.label + ": the server had no connection that could have been taken"
+		return "the server had no connection that could have been taken"
+	case free > d.leave:
+		return fmt.Sprintf("%s are held, and of the others at least %d are free, expected at most the %d that were left: somebody has let go of more since", count(held, "connection"), free, d.leave)
 	case spared != "":
-		e.Summary = d.label + ": " + spared
+		return spared
 	case d.leave > 0:
-		e.Summary = fmt.Sprintf("%s: the server has refused a connection with too_many_connections; %s are held, and %d left", d.label, count(held, "connection"), d.leave)
-	default:
-		e.Summary = fmt.Sprintf("%s: the server refuses a new connection with too_many_connections; %s are held", d.label, count(held, "connection"))
+		return fmt.Sprintf("%s are held, and %d of the %d that were left are free: the server refuses one more with too_many_connections", count(held, "connection"), free, d.leave)
 	}
-	return e, nil
+	return fmt.Sprintf("the server refuses a new connection with too_many_connections; %s are held", count(held, "connection"))
 }
 
 // Check implements Fault.

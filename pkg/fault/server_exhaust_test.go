@@ -3,7 +3,10 @@ package fault_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"chaosgate/pkg/fault"
 	"chaosgate/pkg/pgtest"
@@ -11,6 +14,9 @@ import (
 	"chaosgate/pkg/target"
 	"chaosgate/pkg/target/process"
 )
+
+// ours counts the sessions of faults.
+const ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'chaos/%'"
 
 func TestExhaust(t *testing.T) {
 	w, s := serve(t)
@@ -47,17 +53,68 @@ func TestExhaust(t *testing.T) {
 	})
 	t.Run("some are left", func(t *testing.T) {
 		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.injected(t, w)
-		eventually(t, "two are free", func() bool { return try(t, s, "SELECT 1") == "" })
 		for range 2 {
-			conn := s.Connect(s.Secret("service"))
-			defer conn.Close(context.Background())
+			eventually(t, "two are free", func() bool {
+				conn, err := pgx.Connect(soon(t), s.Secret("service"))
+				if err == nil {
+					t.Cleanup(func() { conn.Close(context.Background()) })
+				}
+				return err == nil
+			})
 		}
 		if got := try(t, s, "SELECT 1"); got != full {
 			t.Errorf("the third connection meets %q", got)
 		}
 		e, err := f.Check(soon(t))
-		wantEffect(t, "check", e, err, true, "and 2 left")
+		wantEffect(t, "check", e, err, true, "0 of the 2 that were left are free", "too_many_connections")
 		wantReverted(t, f)
+	})
+	t.Run("some are left, and others let go of more", func(t *testing.T) {
+		var idle []*pgx.Conn
+		for range 4 {
+			idle = append(idle, s.Connect(s.Secret("service")))
+		}
+		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.prepared(t, w)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, true, "2 of the 2 that were left are free")
+		e, err = f.Check(soon(t))
+		wantEffect(t, "check", e, err, true, "2 of the 2 that were left are free")
+		held := elsewhere(t, s, ours)
+		for _, conn := range idle {
+			must(t, conn.Close(soon(t)))
+		}
+		eventually(t, "they are gone", func() bool {
+			return elsewhere(t, s, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'service'") == 0
+		})
+		e, err = f.Check(soon(t))
+		wantEffect(t, "check when more are free", e, err, false, "at least 3 are free", "at most the 2")
+		eventually(t, "what was tried is given back", func() bool {
+			return elsewhere(t, s, ours) == held
+		})
+		wantReverted(t, f)
+		noneLeft(t, s)
+	})
+	t.Run("some are left, and what refuses more is something else", func(t *testing.T) {
+		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.injected(t, w)
+		s.Exec("postgres", "ALTER ROLE chaos NOLOGIN")
+		_, err := f.Check(soon(t))
+		s.Exec("postgres", "ALTER ROLE chaos LOGIN")
+		wantError(t, err, "not permitted to log in")
+		wantReverted(t, f)
+		noneLeft(t, s)
+	})
+	t.Run("some are left to a service that connects for each request", func(t *testing.T) {
+		stop := connecting(t, s)
+		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "2"}}.prepared(t, w)
+		e, err := f.Inject(soon(t))
+		wantEffect(t, "inject", e, err, true)
+		for range 5 {
+			e, err = f.Check(soon(t))
+			wantEffect(t, "check", e, err, true, "that were left are free")
+		}
+		stop()
+		wantReverted(t, f)
+		noneLeft(t, s)
 	})
 	t.Run("more are to be left than there are", func(t *testing.T) {
 		f, _ := request{fault: "db.exhaust", service: "b", with: map[string]string{"leave": "500"}}.prepared(t, w)
@@ -132,6 +189,27 @@ func TestExhaustByARoleWithALimit(t *testing.T) {
 		wantReverted(t, f)
 		noneLeft(t, s)
 	})
+}
+
+// connecting makes connections one after the other, as three callers at a time do, each for a few milliseconds, until it is stopped.
+func connecting(t *testing.T, s *pgtest.Server) (stop func()) {
+	t.Helper()
+	url := s.Secret("service")
+	ctx, cancel := context.WithCancel(context.Background())
+	var callers sync.WaitGroup
+	for range 3 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				conn, err := pgx.Connect(ctx, url)
+				if err != nil {
+					continue
+				}
+				_, _ = conn.Exec(ctx, "SELECT pg_sleep(0.005)")
+				_ = conn.Close(context.Background())
+			}
+		})
+	}
+	return func() { cancel(); callers.Wait() }
 }
 
 // elsewhere answers one number, as a superuser who has no session on the service's database.

@@ -31,7 +31,7 @@ func TestConnectionsAreHeldWhileOthersAreTaken(t *testing.T) {
 	defer func() { must(t, all.Release(context.Background())) }()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // without end, if the first are lost before the last are taken
 	defer cancel()
-	must(t, all.Take(ctx))
+	must(t, all.Take(ctx, by))
 	if n := elsewhere(t, s, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chaos/held'"); n < 5 {
 		t.Errorf("%d sessions are left, the one that looks included", n)
 	}

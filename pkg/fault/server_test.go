@@ -395,7 +395,7 @@ func holder() error {
 	if os.Getenv("WHAT") == "db.exhaust" {
 		all, err := c.Exhaust(ctx, s, 0, "orders")
 		if err == nil {
-			err = all.Take(ctx)
+			err = all.Take(ctx, s)
 		}
 		if err != nil {
 			return err
