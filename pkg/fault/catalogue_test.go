@@ -27,6 +27,9 @@ func TestCatalogueIsSound(t *testing.T) {
 		} else if families[len(families)-1] != family {
 			t.Errorf("%s stands apart from its family", k.Name)
 		}
+		if k.Silences != slices.Contains([]string{"service", "cpu", "memory"}, family) { // as docs/verdict.md says
+			t.Errorf("%s: whether it may keep its target from answering is %v", k.Name, k.Silences)
+		}
 		if k.Doc == "" || !strings.HasSuffix(k.Doc, ".") || k.Proof == "" || strings.HasSuffix(k.Proof, ".") || k.New == nil || k.Revert == nil {
 			t.Errorf("%s: the row is not complete: %+v", k.Name, k)
 		}

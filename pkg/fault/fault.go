@@ -76,6 +76,7 @@ type Kind struct {
 	Room     bool     // and needs room on its disk
 	Fills    bool     // it takes all the room on the disk of its database
 	Loads    bool     // it keeps the whole machine busy where the target cannot confine it
+	Silences bool     // it may keep the instance from answering anybody, so that its metrics cannot be read either
 	Proof    string   // how the effect is proven, for plan and docs
 	// Onset is how long proving the effect takes, for the plan; nil is no time at all.
 	Onset func(Params) time.Duration

@@ -8,6 +8,7 @@ import (
 
 	"chaosgate/pkg/journal"
 	"chaosgate/pkg/plan"
+	"chaosgate/pkg/target"
 )
 
 // FormatVersion is that of the Verdict as JSON.
@@ -154,7 +155,8 @@ type record struct {
 	undoable, up bool      // the environment's undo was on record before it was up
 	upAt         time.Time // when the environment was up; what starts later is started again
 	disturbances []disturbance
-	services     []string // whose metrics are read
+	life         []target.Event // of the instances
+	services     []string       // whose metrics are read
 	coverage     []coverage
 	looks        map[string][]look // by check id
 	recovery     []RecoveryLook

@@ -16,6 +16,7 @@ type disturbance struct {
 
 func (r *record) addInstance(e journal.Event) error {
 	i, err := journal.Decode[target.Event](e)
+	r.life = append(r.life, i)
 	switch {
 	case err != nil:
 		return err

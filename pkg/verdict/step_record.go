@@ -21,14 +21,16 @@ type stepRecord struct {
 	ended    target.Duration
 	pending  int // undos that are not verified
 	recorded []string
-	unarmed  bool   // it was active before the journal shows that all its undos were on disk
-	undoneBy string // who verified the last one
+	struck   time.Time // when it was begun, of the first attempt; zero if it never was
+	over     time.Time // when its last revert was read back; zero if that is not on record
+	unarmed  bool      // it was active before the journal shows that all its undos were on disk
+	undoneBy string    // who verified the last one
 }
 
 func (s *stepRecord) add(e journal.Event) error {
 	switch e.Type {
 	case journal.StepStarted:
-		s.started = target.Duration(e.Mono)
+		s.begin(e)
 	case journal.StepEnded:
 		s.ended = target.Duration(e.Mono)
 		return once(e, &s.result)
@@ -53,6 +55,13 @@ func (s *stepRecord) add(e journal.Event) error {
 	return nil
 }
 
+func (s *stepRecord) begin(e journal.Event) {
+	s.started, s.over = target.Duration(e.Mono), time.Time{}
+	if s.struck.IsZero() {
+		s.struck = e.Time
+	}
+}
+
 // took is how long the last attempt took, 0 if that is not known.
 func (s *stepRecord) took() time.Duration { return max(0, time.Duration(s.ended-s.started)) }
 
@@ -60,6 +69,7 @@ func (s *stepRecord) took() time.Duration { return max(0, time.Duration(s.ended-
 // armed is reverted, and the fault's own readback is not tried again once it is on record.
 func (s *stepRecord) addReverted(e journal.Event) error {
 	before := s.reverted
+	s.over = e.Time
 	err := journal.DecodeNew(e, &s.reverted)
 	if before != nil && !before.Proven {
 		s.reverted = before
