@@ -48,6 +48,22 @@ func TestNothingIsInjectedUnlessTheSteadyStateIsMet(t *testing.T) {
 	l.before("prepare hit", "revert hit", "down")
 }
 
+// An undo that is pending while nothing was done yet costs nothing but where it has a service start anew: such a fault is armed when its turn comes.
+func TestWhatTakesAServiceDownIsArmedLate(t *testing.T) {
+	l := newLab(t)
+	down := faultStep("down", 20*ms)
+	down.Fault.Kind = "lab.stop"
+	v, events := l.run(t.Context(), labPlan(down, faultStep("slow", 20*ms)), Inject)
+	open(t, v)
+	at := func(typ journal.Type, step string) int {
+		return slices.IndexFunc(events, func(e journal.Event) bool { return e.Type == typ && e.Step == step })
+	}
+	order := []int{at(journal.FaultArmed, "slow"), at(journal.StepStarted, "down"), at(journal.UndoRecorded, "down"), at(journal.FaultArmed, "down"), at(journal.FaultActive, "down")}
+	if !slices.IsSorted(order) || order[0] < 0 {
+		t.Errorf("the events are out of order: %v", order)
+	}
+}
+
 func TestAServiceThatFallsByItselfHasNoSteadyState(t *testing.T) {
 	l := newLab(t)
 	l.events <- target.Event{Type: target.Exited, Instance: "a-1", Detail: "exit code 1"}

@@ -38,7 +38,7 @@ func (f *faultRun) end() { f.endOnce.Do(func() { close(f.ended) }) }
 func (x *experiment) armEarly(ctx context.Context) {
 	var arming sync.WaitGroup
 	for _, s := range x.plan.Steps {
-		if s.Fault == nil || len(s.Needs) > 0 || s.During != "" {
+		if s.Fault == nil || len(s.Needs) > 0 || s.During != "" || x.armsLate(s.Fault) {
 			continue
 		}
 		arming.Go(func() {
@@ -49,6 +49,13 @@ func (x *experiment) armEarly(ctx context.Context) {
 		})
 	}
 	arming.Wait()
+}
+
+// armsLate says whether a fault is prepared only right before it is injected: the undo of one that takes a service down may have to start anew what was not hit yet, if the runner
+// dies, and there is nothing to make ready for it.
+func (x *experiment) armsLate(f *plan.Fault) bool {
+	kind, ok := x.parts.Fault(f.Kind)
+	return ok && kind.StartsAgain(time.Duration(f.Duration))
 }
 
 // disarm lets go of faults that were prepared and will not be injected.

@@ -199,8 +199,12 @@ func (l *lab) parts() Parts {
 			}
 			return l.act(ctx)
 		},
-		Fault: func(string) (fault.Kind, bool) {
-			return fault.Kind{New: func(r fault.Request) (fault.Fault, error) { return labFault{l, r.ID}, nil }}, true
+		Fault: func(kind string) (fault.Kind, bool) {
+			k := fault.Kind{New: func(r fault.Request) (fault.Fault, error) { return labFault{l, r.ID}, nil }}
+			if kind == "lab.stop" {
+				k.Needs = []target.Capability{target.CanStart}
+			}
+			return k, true
 		},
 	}
 }

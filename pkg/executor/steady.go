@@ -11,7 +11,7 @@ import (
 	"chaosgate/pkg/verdict"
 )
 
-// steadyState observes the steady state and says whether all of its required checks pass. Meanwhile the faults that start first are armed.
+// steadyState observes the steady state and says whether all of its required checks pass. Meanwhile the faults that start first are armed, but for those that take a service down for a while.
 func (x *experiment) steadyState(ctx context.Context) bool {
 	x.startPhase(journal.Steady)
 	defer x.endPhase(journal.Steady)

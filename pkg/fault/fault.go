@@ -89,6 +89,11 @@ type Kind struct {
 // TakesPort says whether it acts on links to one port as well, and so takes target.port. What deals with requests has a port of its own: the one named http.
 func (k Kind) TakesPort() bool { return k.Link && !slices.Contains(k.Needs, target.CanRequests) }
 
+// StartsAgain says whether a step of it starts what it has taken down, and is over only when that is ready. The step's duration is 0 if it has none.
+func (k Kind) StartsAgain(duration time.Duration) bool {
+	return slices.Contains(k.Needs, target.CanStart) && (duration > 0 || k.Duration == DurationNone)
+}
+
 // Engine is what a database is kept by.
 type Engine string
 

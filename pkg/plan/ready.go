@@ -1,12 +1,6 @@
 package plan
 
-import (
-	"slices"
-
-	"chaosgate/pkg/fault"
-	"chaosgate/pkg/quantity"
-	"chaosgate/pkg/target"
-)
+import "chaosgate/pkg/quantity"
 
 // ready is the longest that services may take to be ready by what chaos.yaml says of them; 0 if it says nothing.
 func (b *builder) ready(services []string) (longest Duration) {
@@ -17,11 +11,6 @@ func (b *builder) ready(services []string) (longest Duration) {
 		}
 	}
 	return longest
-}
-
-// startsAgain says whether a fault starts what it has taken down, and is over only when that is ready.
-func startsAgain(kind fault.Kind, f *Fault) bool {
-	return slices.Contains(kind.Needs, target.CanStart) && (f.Duration > 0 || kind.Duration == fault.DurationNone)
 }
 
 // starting is how long all starts of services together may take that are the faults'. Where nothing is said of a service, its start takes no time that counts.

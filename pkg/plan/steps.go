@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"time"
 
 	"chaosgate/pkg/diag"
 	"chaosgate/pkg/fault"
@@ -81,7 +82,7 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 		b.key(pointer+"/with/"+spec.Escape(p.Name), "parameter", p.Hint, "%s", p.Message)
 	}
 	f.Params = params
-	if startsAgain(kind, f) {
+	if kind.StartsAgain(time.Duration(f.Duration)) {
 		f.Ready = b.ready(f.mayHit())
 	}
 	if s.Target.Database != "" {
