@@ -53,6 +53,18 @@ func (i *instance) look(ctx context.Context) error {
 	return nil
 }
 
+// lookAgain is look right before the change: what the undo says of the instance must still be so.
+func (i *instance) lookAgain(ctx context.Context) error {
+	recorded := *i
+	if err := i.look(ctx); err != nil {
+		return err
+	}
+	if !recorded.same(i.before) {
+		return fmt.Errorf("it was started again since its undo was recorded (pid %d, now %d), so nothing was done", recorded.before.PID, i.before.PID)
+	}
+	return nil
+}
+
 // byHand is what a person runs to take back what was done to the instance.
 func (i *instance) byHand(ctx context.Context, what target.Capability) string {
 	if b, ok := i.inspector.(target.ByHand); ok {

@@ -29,12 +29,12 @@ func (s *restart) Prepare(ctx context.Context) ([]target.Undo, error) {
 	if err := s.look(ctx); err != nil {
 		return nil, err
 	}
-	return s.undo("service.restart", nil, s.byHand(ctx, target.CanStart))
+	return s.undo("service.restart", s.life(s.grace), s.byHand(ctx, target.CanStart))
 }
 
 // Inject implements Fault.
 func (s *restart) Inject(ctx context.Context) (Effect, error) {
-	if err := s.look(ctx); err != nil {
+	if err := s.lookAgain(ctx); err != nil {
 		return Effect{}, err
 	}
 	s.touched = true
@@ -46,7 +46,7 @@ func (s *restart) Inject(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	s.done = now.Running && now.Ready
+	s.done = s.back(now)
 	e := s.effect(now)
 	e.Readings = map[string]float64{"took_ms": milliseconds(time.Since(began))}
 	return e, nil
@@ -82,10 +82,10 @@ func (s *restart) Revert(ctx context.Context) (Effect, error) {
 		return Effect{Proven: true, Summary: s.Instance + ": nothing to revert, it was started again"}, nil
 	}
 	began := time.Now()
-	now, err := start(ctx, s.instance, s.starter)
+	now, err := startAnew(ctx, s.instance, s.starter, s.grace)
 	if err != nil {
 		return Effect{}, err
 	}
-	s.done = now.Running && now.Ready
-	return started(s.Instance, now, time.Since(began)), nil
+	s.done = s.back(now)
+	return started(s.instance, now, time.Since(began)), nil
 }

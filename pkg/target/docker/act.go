@@ -47,11 +47,12 @@ func (e *Environment) Stop(ctx context.Context, t target.Target, grace time.Dura
 	i.mu.Lock()
 	i.keep()
 	i.mu.Unlock()
+	return i.end(ctx, cmp.Or(info.Config.StopSignal, "SIGTERM"), grace)
+}
+
+// end has the engine send a signal and, if that does not end the container within the grace, SIGKILL. The engine leaves it down then.
+func (i *instance) end(ctx context.Context, signal string, grace time.Duration) error {
 	i.strike()
-	signal := info.Config.StopSignal
-	if signal == "" {
-		signal = "SIGTERM"
-	}
 	if err := i.kill(ctx, signal); err != nil {
 		return i.unlessDown(ctx, err)
 	}
@@ -162,7 +163,7 @@ func (e *Environment) ByHand(_ context.Context, t target.Target, what target.Cap
 	case target.CanPause:
 		return e.opts.Endpoint.command() + " unpause " + i.id[:12]
 	case target.CanStart:
-		return e.opts.Endpoint.command() + " start " + i.id[:12]
+		return e.opts.Endpoint.command() + " restart " + i.id[:12] // it may be on its way down, and a start would find that it runs
 	}
 	return ""
 }

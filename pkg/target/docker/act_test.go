@@ -192,7 +192,7 @@ func TestARemovedContainer(t *testing.T) {
 	}
 	rt := Attach(of.Ref, helpers())
 	for what, err := range map[string]error{
-		"resume": rt.(target.Pauser).Resume(soon(t), of), "start": rt.(target.Starter).Start(soon(t), of),
+		"resume": rt.(target.Pauser).Resume(soon(t), of), "start": rt.(target.Starter).Start(soon(t), of), "stop": rt.(target.Starter).Stop(soon(t), of, time.Second),
 		"give a limit back": rt.(target.LimitRestorer).RestoreLimit(soon(t), of, was),
 	} {
 		if !errors.Is(err, target.ErrGone) {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,7 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// Attach answers the runtime of a target whose runner has died: it can be started and resumed, and looked at. A container that is no longer there is target.ErrGone.
+// Attach answers the runtime of a target whose runner has died: it can be started, also anew, and resumed, and looked at. A container that is no longer there is target.ErrGone.
 func Attach(ref target.Ref, h Helpers) target.Runtime { return &attached{ref: ref, helpers: h} }
 
 // attached reaches one container from a fresh process; each call makes a connection of its own.
@@ -174,13 +175,23 @@ func (r reference) within() time.Duration {
 // Start implements target.Starter: it returns when the container is ready, or with an error when it has not become so in time.
 func (a *attached) Start(ctx context.Context, t target.Target) error {
 	return a.with(func(engine *client.Client, r reference) error {
-		if err := start(ctx, engine, r.Container); err != nil {
+		before, err := engine.ContainerInspect(ctx, r.Container)
+		if cerrdefs.IsNotFound(err) {
+			return target.ErrGone
+		}
+		if err == nil {
+			err = start(ctx, engine, r.Container)
+		}
+		if err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(ctx, r.within())
 		defer cancel()
 		return target.PollReady(ctx, func(ctx context.Context) error {
 			info, err := engine.ContainerInspect(ctx, r.Container)
+			if err == nil && hasEnded(info) && info.State.StartedAt == before.State.StartedAt {
+				err = start(ctx, engine, r.Container) // the engine has taken it for one that runs
+			}
 			if err == nil {
 				err = runs(info)
 			}
@@ -189,6 +200,21 @@ func (a *attached) Start(ctx context.Context, t target.Target) error {
 			}
 			return err
 		})
+	})
+}
+
+// Stop implements target.Starter, for what is to be started anew. The grace is the caller's: more than zero.
+func (a *attached) Stop(ctx context.Context, _ target.Target, grace time.Duration) error {
+	return a.with(func(engine *client.Client, r reference) error {
+		i := &instance{name: a.ref.Instance, id: r.Container, engine: engine}
+		info, err := i.inspect(ctx)
+		if err == nil && info.State.Running {
+			err = i.end(ctx, cmp.Or(info.Config.StopSignal, "SIGTERM"), grace)
+		}
+		if _, gone := engine.ContainerInspect(ctx, r.Container); cerrdefs.IsNotFound(gone) {
+			return target.ErrGone
+		}
+		return err
 	})
 }
 
@@ -209,7 +235,6 @@ var errUndoOnly = errors.New("the run that could do this is over; only its undo 
 func (a *attached) Resolve(context.Context, target.Selection) ([]target.Target, error) {
 	return nil, errUndoOnly
 }
-func (a *attached) Kill(context.Context, target.Target, string) error        { return errUndoOnly }
-func (a *attached) Hold(context.Context, target.Target) error                { return errUndoOnly }
-func (a *attached) Stop(context.Context, target.Target, time.Duration) error { return errUndoOnly }
-func (a *attached) Pause(context.Context, target.Target) error               { return errUndoOnly }
+func (a *attached) Kill(context.Context, target.Target, string) error { return errUndoOnly }
+func (a *attached) Hold(context.Context, target.Target) error         { return errUndoOnly }
+func (a *attached) Pause(context.Context, target.Target) error        { return errUndoOnly }

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -80,14 +81,14 @@ func waitTogether() {
 	}
 }
 
-// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names; it is in good health only while the URL that it NEEDS answers, and ends at its start if the one that it ENDS_WITHOUT does not.
+// web answers on 8080, and 9090: /health, /big with 3 MB, /call and /status with what another said, /exit ends it with the code of ?code. With STUBBORN it does not end on SIGTERM; after SIGTERM it DRAINS so long, in which it goes on serving, and /draining says true; it HOLDS so many MiB of memory; it ends at once if there is the file that UNLESS names; it is in good health only while the URL that it NEEDS answers, and ends at its start if the one that it ENDS_WITHOUT does not.
 func web() {
 	if os.Getenv("STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM)
 	} else {
 		ends := make(chan os.Signal, 1)
 		signal.Notify(ends, syscall.SIGTERM)
-		go func() { <-ends; fmt.Println("ended in order"); os.Exit(0) }()
+		go drain(ends)
 	}
 	if delay, err := time.ParseDuration(os.Getenv("WARMUP")); err == nil {
 		time.Sleep(delay)
@@ -114,6 +115,7 @@ func web() {
 	fmt.Println("serving")
 	http.HandleFunc("/health", health)
 	http.HandleFunc("/call", call)
+	http.HandleFunc("/draining", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, draining.Load()) })
 	http.HandleFunc("/word", word)
 	go mirror()
 	http.HandleFunc("/write", writeIn)
@@ -134,6 +136,20 @@ func web() {
 		go func() { fmt.Println(http.Serve(l, nil)); os.Exit(1) }()
 	}
 	select {}
+}
+
+// draining is whether the service, which is this program as well, was told to end.
+var draining atomic.Bool
+
+// drain ends the service some time after it was told to.
+func drain(ends <-chan os.Signal) {
+	<-ends
+	draining.Store(true)
+	if d, err := time.ParseDuration(os.Getenv("DRAINS")); err == nil {
+		time.Sleep(d)
+	}
+	fmt.Println("ended in order")
+	os.Exit(0)
 }
 
 // health answers with the host's name, unless it needs somebody who does not answer.
