@@ -103,7 +103,7 @@ func endHelper(ctx context.Context, rt target.Runtime, u helperUndo, ref target.
 	if id == (proc.ID{}) {
 		return errors.New("the undo names no process on this machine, so it cannot be seen whether the helper has ended")
 	}
-	gone, err := until(ctx, endLimit, func(context.Context) (bool, error) {
+	gone, err := until(ctx, EndLimit, func(context.Context) (bool, error) {
 		err := id.Signal(syscall.SIGKILL)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
@@ -111,7 +111,7 @@ func endHelper(ctx context.Context, rt target.Runtime, u helperUndo, ref target.
 		return !id.Alive(), err
 	})
 	if err == nil && !gone {
-		err = fmt.Errorf("the helper (pid %d) still runs %v after SIGKILL", id.PID, endLimit)
+		err = fmt.Errorf("the helper (pid %d) still runs %v after SIGKILL", id.PID, EndLimit)
 	}
 	return err
 }

@@ -9,8 +9,8 @@ import (
 	"chaosgate/pkg/target"
 )
 
-// endLimit bounds how long an instance may take to follow a signal or to end.
-const endLimit = 10 * time.Second
+// EndLimit bounds how long an instance may take to follow a signal or to end, where the step says nothing.
+const EndLimit = 10 * time.Second
 
 // rollback is what a person runs when nothing more direct is possible.
 const rollback = "chaos rollback"
@@ -122,7 +122,7 @@ func (i *instance) untouched() Effect {
 // ended waits until the process that ran before is gone, and answers how things are then.
 func (i *instance) ended(ctx context.Context) (bool, target.Status, error) {
 	var now target.Status
-	gone, err := until(ctx, endLimit, func(ctx context.Context) (_ bool, err error) {
+	gone, err := until(ctx, EndLimit, func(ctx context.Context) (_ bool, err error) {
 		now, err = i.inspect(ctx)
 		return !i.same(now), err
 	})

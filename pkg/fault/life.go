@@ -40,7 +40,7 @@ func (i *instance) finish(ctx context.Context, s target.Starter, grace time.Dura
 	if err != nil || !i.same(now) {
 		return err
 	}
-	return s.Stop(ctx, i.Target, cmp.Or(grace, endLimit))
+	return s.Stop(ctx, i.Target, cmp.Or(grace, EndLimit))
 }
 
 // start starts an instance and reads back what came of it. One that has ended just now may still be taken for one that runs, so what is not ready is started anew.

@@ -49,7 +49,7 @@ func (o *outage) Inject(ctx context.Context) (Effect, error) {
 		return Effect{}, err
 	}
 	if !gone {
-		return Effect{Summary: fmt.Sprintf("%s (pid %d) still runs %v after it was %s", o.Instance, o.before.PID, endLimit, o.did)}, nil
+		return Effect{Summary: fmt.Sprintf("%s (pid %d) still runs %v after it was %s", o.Instance, o.before.PID, EndLimit, o.did)}, nil
 	}
 	e := o.effect(now)
 	e.Readings["took_ms"] = milliseconds(time.Since(began))

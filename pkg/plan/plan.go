@@ -118,7 +118,7 @@ type Fault struct {
 	Duration   Duration         `json:"duration,omitempty,omitzero"` // 0: one-shot
 	Proof      string           `json:"proof"`
 	// Ready is how long a service that it takes down may take to be ready when it is started again: the longest `ready.within` that is said of those it may hit; 0 if none is
-	// said, or it starts nothing.
+	// said, or it starts nothing. With a grace of the step for its end that is longer than fault.EndLimit it is as much longer.
 	Ready Duration `json:"ready,omitempty,omitzero"`
 }
 

@@ -19,7 +19,7 @@ func slowSite(a, b string) Site {
 	}
 	s.Capabilities = append(s.Capabilities, target.CanKill, target.CanStart)
 	starts := []target.Capability{target.CanStart}
-	s.Faults = append(s.Faults, fault.Kind{Name: "service.stop", Needs: starts, Duration: fault.DurationRequired},
+	s.Faults = append(s.Faults, fault.Kind{Name: "service.stop", Needs: starts, Duration: fault.DurationRequired, Params: []fault.Param{{Name: "grace", Type: fault.Duration}}},
 		fault.Kind{Name: "service.restart", Needs: starts, Duration: fault.DurationNone}, fault.Kind{Name: "service.end", Needs: starts, Duration: fault.DurationOptional})
 	return s
 }
@@ -36,6 +36,9 @@ func TestAPlanKnowsHowLongItsStartsMayTake(t *testing.T) {
 		"of both":                     {"1m", "2m", "fault: service.stop, target: {service: [service-a, service-b]}, duration: 5s", 2 * time.Minute, 2 * time.Minute},
 		"of either":                   {"2m", "2m30s", "fault: service.stop, target: {service: [service-a, service-b], pick: random}, duration: 5s", 150 * time.Second, 150 * time.Second},
 		"of which nothing is said":    {"", "1m", "fault: service.stop, target: {service: service-a}, duration: 5s", 0, time.Minute},
+		"a stop that may be short":    {"2m", "1m", "fault: service.stop, target: {service: service-a}, with: {grace: 3s}, duration: 5s", 2 * time.Minute, 2 * time.Minute},
+		"a stop that may be long":     {"2m", "1m", "fault: service.stop, target: {service: service-a}, with: {grace: 30s}, duration: 5s", 140 * time.Second, 2 * time.Minute},
+		"a long one, ready soon":      {"1s", "1m", "fault: service.stop, target: {service: service-a}, with: {grace: 30s}, duration: 5s", 35 * time.Second, time.Minute},
 		"a restart":                   {"2m", "", "fault: service.restart, target: {service: service-a}", 2 * time.Minute, 2 * time.Minute},
 		"an end for a while":          {"2m", "", "fault: service.end, target: {service: service-a}, duration: 5s", 2 * time.Minute, 2 * time.Minute},
 		"an end that is left alone":   {"2m", "", "fault: service.end, target: {service: service-a}", 0, 2 * time.Minute},

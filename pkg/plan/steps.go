@@ -83,7 +83,7 @@ func (b *builder) fault(pointer string, s *spec.Step) *Fault {
 	}
 	f.Params = params
 	if kind.StartsAgain(time.Duration(f.Duration)) {
-		f.Ready = b.ready(f.mayHit())
+		f.Ready = comingBack(b.ready(f.mayHit()), Duration(params.Duration("grace")))
 	}
 	if s.Target.Database != "" {
 		f.Params["database"] = s.Target.Database

@@ -37,7 +37,7 @@ type Undo struct {
 	Data   json.RawMessage `json:"data,omitempty"`
 	// Manual is the command a person could run if everything else fails, shown by the second ^C and by exit 6.
 	Manual string `json:"manual,omitempty"`
-	// Ready is how long those may take to be ready that it starts, see Patience; 0 if it starts nothing, or nothing is said of them.
+	// Ready is how long those may take to be ready that it starts, see Patience, with what they may take longer than usual to end before; 0 if it starts nothing, or nothing is said of them.
 	Ready Duration `json:"ready,omitempty,omitzero"`
 }
 
