@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,8 @@ func newKill(r Request) (Fault, error) {
 	return eachInstance(r, func(i instance) (subject, error) {
 		if r.OneShot {
 			killer, err := able[target.Killer](r.Runtime, target.CanKill)
-			return &kill{instance: i, killer: killer, signal: signal}, err
+			starter, err2 := able[target.Starter](r.Runtime, target.CanStart)
+			return &kill{instance: i, killer: killer, starter: starter, signal: signal}, errors.Join(err, err2)
 		}
 		o, err := newOutage(r, i, "service.kill", "killed by "+signal)
 		o.down = func(ctx context.Context) error {
@@ -30,8 +32,10 @@ func newKill(r Request) (Fault, error) {
 // kill is a kill whose recovery is left to the restart policy.
 type kill struct {
 	instance
-	killer target.Killer
-	signal string
+	killer  target.Killer
+	starter target.Starter
+	signal  string
+	gone    bool // the process that got the signal was seen to have ended
 }
 
 // Prepare implements Fault. There is nothing to undo.
@@ -59,6 +63,7 @@ func (k *kill) Inject(ctx context.Context) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
+	k.gone = gone
 	e := k.effect(gone, now)
 	e.Readings = map[string]float64{"took_ms": milliseconds(time.Since(began))}
 	return e, nil
@@ -88,7 +93,26 @@ func (k *kill) Check(ctx context.Context) (Effect, error) {
 	return k.effect(k.touched && !k.same(now), now), nil
 }
 
-// Revert implements Fault.
-func (k *kill) Revert(context.Context) (Effect, error) {
-	return Effect{Proven: true, Summary: k.Instance + ": nothing to revert, its restart policy decides whether it comes back"}, nil
+// Revert implements Fault. What got the signal and still runs may yet end of it, when nobody looks any more, so it is ended and started anew.
+func (k *kill) Revert(ctx context.Context) (Effect, error) {
+	if !k.touched || k.gone {
+		return k.left(), nil
+	}
+	began := time.Now()
+	now, err := k.inspect(ctx)
+	if err != nil {
+		return Effect{}, err
+	}
+	if !k.same(now) {
+		return k.left(), nil
+	}
+	if now, err = startAnew(ctx, k.instance, k.starter, 0); err != nil {
+		return Effect{}, err
+	}
+	return started(k.instance, now, time.Since(began)), nil
+}
+
+// left is the revert of a kill that has come to its end.
+func (k *kill) left() Effect {
+	return Effect{Proven: true, Summary: k.Instance + ": nothing to revert, its restart policy decides whether it comes back"}
 }

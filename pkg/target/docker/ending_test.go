@@ -31,7 +31,7 @@ type ending struct {
 }
 
 // prepareEnd prepares a fault on a service of which nothing but that it runs can be seen from another process.
-func prepareEnd(t *testing.T, name string, with fault.Params, changes ...change) *ending {
+func prepareEnd(t *testing.T, name string, r fault.Request, changes ...change) *ending {
 	t.Helper()
 	p := newProject(t)
 	p.add("web", 1, append(changes, published, variable("DRAINS="+drains.String()), restarts(container.RestartPolicyAlways))...)
@@ -40,12 +40,15 @@ func prepareEnd(t *testing.T, name string, with fault.Params, changes ...change)
 	e.of = e.one("web")
 	e.before = e.status(e.of)
 	e.kind, _ = fault.Find(name)
+	r.ID, r.Runtime, r.Targets = "the-step", e, []target.Target{e.of}
 	var err error
-	e.fault, err = e.kind.New(fault.Request{ID: "the-step", Runtime: e, Targets: []target.Target{e.of}, Params: with})
+	e.fault, err = e.kind.New(r)
 	must(t, err)
 	undos, err := e.fault.Prepare(soon(t))
 	must(t, err)
-	e.undo = reread(t, undos[0])
+	if !r.OneShot {
+		e.undo = reread(t, undos[0])
+	}
 	return e
 }
 
@@ -108,13 +111,13 @@ func (e *ending) runsAnew() target.Status {
 func TestAnOutageThatIsInterrupted(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
-	for name, with := range map[string]fault.Params{
-		"service.stop": {"grace": "20s"}, "service.restart": {"grace": "20s"}, "service.kill": {"signal": "SIGTERM"},
+	for name, r := range map[string]fault.Request{
+		"service.stop": {Params: fault.Params{"grace": "20s"}}, "service.restart": {Params: fault.Params{"grace": "20s"}}, "service.kill": {Params: fault.Params{"signal": "SIGTERM"}},
 	} {
 		for by, take := range map[string]func(*ending) error{"the run": (*ending).reverted, "another process": (*ending).undone} {
 			t.Run(name+" by "+by, func(t *testing.T) {
 				t.Parallel()
-				e := prepareEnd(t, name, with)
+				e := prepareEnd(t, name, r)
 				e.interrupt()
 				must(t, take(e))
 				first := e.runsAnew()
@@ -127,11 +130,25 @@ func TestAnOutageThatIsInterrupted(t *testing.T) {
 	}
 }
 
+// A kill that happens once is left to the restart policy, when it has come to its end: until then the service may end when nobody looks any more.
+func TestAKillThatIsInterrupted(t *testing.T) {
+	notUnderRace(t)
+	t.Parallel()
+	e := prepareEnd(t, "service.kill", fault.Request{Params: fault.Params{"signal": "SIGTERM"}, OneShot: true})
+	e.interrupt()
+	must(t, e.reverted())
+	first := e.runsAnew()
+	must(t, e.reverted())
+	if again := e.status(e.of); again.PID != first.PID {
+		t.Errorf("it was started once more: %+v, then %+v", first, again)
+	}
+}
+
 // What does not end within the grace is ended for good, as the stop would have done.
 func TestAnOutageOfOneThatDoesNotEnd(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
-	e := prepareEnd(t, "service.stop", fault.Params{"grace": "1s"}, variable("DRAINS=1m"))
+	e := prepareEnd(t, "service.stop", fault.Request{Params: fault.Params{"grace": "1s"}}, variable("DRAINS=1m"))
 	e.interrupt()
 	must(t, e.undone())
 	e.runsAnew()
@@ -141,7 +158,7 @@ func TestAnOutageOfOneThatDoesNotEnd(t *testing.T) {
 func TestAnOutageOfWhichNothingIsKnown(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
-	e := prepareEnd(t, "service.stop", fault.Params{})
+	e := prepareEnd(t, "service.stop", fault.Request{})
 	if want := "docker restart " + e.instances[0].id[:12]; e.undo.Manual != want {
 		t.Errorf("by hand: %q, want %q", e.undo.Manual, want)
 	}
