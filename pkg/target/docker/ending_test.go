@@ -31,10 +31,10 @@ type ending struct {
 }
 
 // prepareEnd prepares a fault on a service of which nothing but that it runs can be seen from another process.
-func prepareEnd(t *testing.T, name string, r fault.Request, changes ...change) *ending {
+func prepareEnd(t *testing.T, name string, r fault.Request) *ending {
 	t.Helper()
 	p := newProject(t)
-	p.add("web", 1, append(changes, published, variable("DRAINS="+drains.String()), restarts(container.RestartPolicyAlways))...)
+	p.add("web", 1, published, variable("DRAINS="+drains.String()), restarts(container.RestartPolicyAlways))
 	s := spec.Service{Ports: map[string]string{"http": "8080"}}
 	e := &ending{world: p.worldOf(options(p.name, map[string]spec.Service{"web": s}))}
 	e.of = e.one("web")
@@ -148,7 +148,7 @@ func TestAKillThatIsInterrupted(t *testing.T) {
 func TestAnOutageOfOneThatDoesNotEnd(t *testing.T) {
 	notUnderRace(t)
 	t.Parallel()
-	e := prepareEnd(t, "service.stop", fault.Request{Params: fault.Params{"grace": "1s"}}, variable("DRAINS=1m"))
+	e := prepareEnd(t, "service.stop", fault.Request{Params: fault.Params{"grace": "1s"}})
 	e.interrupt()
 	must(t, e.undone())
 	e.runsAnew()
