@@ -24,7 +24,7 @@ func (b *builder) database(step string, kind fault.Kind, s *spec.Step) {
 		names := slices.Sorted(maps.Keys(service.Databases))
 		switch {
 		case !ok:
-		case len(names) == 0:
+		case t.Database == "" && len(names) == 0:
 			b.key(step+"/target", "target", "declare it under databases of "+name, "%s acts on a database, and %s has none in chaos.yaml", kind.Name, name)
 		case t.Database == "" && len(names) != 1:
 			b.key(step+"/target", "target", "", "%s has %d databases in chaos.yaml, so one must be named; there are: %s", name, len(names), list(names))

@@ -43,7 +43,7 @@ func TestFaultsOnTheirDatabases(t *testing.T) {
 		"read-only on a server":         {servers(), "fault: db.readonly, target: {service: service-b, database: own}", "db.readonly acts on databases of SQLite, and own of service-b in environment local is one of PostgreSQL", false},
 		"connections of a file":         {servers(), "fault: db.exhaust, target: {service: service-b, database: file}", "db.exhaust acts on databases of PostgreSQL, and file of service-b in environment local is one of SQLite", false},
 		"of one that has none":          {servers(), "fault: db.lock, target: {service: service-a}", "db.lock acts on a database, and service-a has none in chaos.yaml", false},
-		"a name where there is none":    {servers(), "fault: db.lock, target: {service: service-a, database: own}", "db.lock acts on a database, and service-a has none in chaos.yaml", false},
+		"a name where there is none":    {servers(), "fault: db.lock, target: {service: service-a, database: own}", "service-a has no database \"own\" in chaos.yaml", false},
 		"one of several":                {servers(), "fault: db.exhaust, target: {service: service-b}", "has 3 databases", false},
 		"one whose server is protected": {denied, "fault: db.lock, target: {service: service-b, database: own}", "does not allow to hit db, where the database is", false},
 		"one beside the protected":      {denied, "fault: db.lock, target: {service: service-b, database: file}", "", false},
